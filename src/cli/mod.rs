@@ -1,0 +1,116 @@
+//! argv and environment → [`Config`].
+//!
+//! Which command line it is depends on the last part of `argv[0]`: under the name of a peer, firstmate takes the peer's options and
+//! variables. A personality only fills the same [`Config`] with other values.
+#![forbid(unsafe_code)]
+
+mod catatonit;
+mod dumb_init;
+mod given;
+mod native;
+mod options;
+#[cfg(test)]
+mod peer_tests;
+mod smell_baron;
+#[cfg(test)]
+mod tests;
+mod tini;
+mod values;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Config, Pause};
+use crate::status::ExitStatus;
+
+/// What the user wants.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Run a command.
+    Run(Box<Config>),
+    /// Run no command, but hold the namespaces and reap.
+    Pause(Pause),
+    /// Copy the running binary to this file.
+    Install(PathBuf),
+    /// Print help, the version or the licence, and exit 0.
+    Print {
+        /// What to print.
+        text: String,
+        /// Where.
+        stream: Stream,
+    },
+}
+
+impl Request {
+    fn print(text: impl Into<String>, stream: Stream) -> Self {
+        Self::Print { text: text.into(), stream }
+    }
+}
+
+/// Where an answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// One line that names the option, the value and what is accepted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadInput {
+    line: String,
+    status: ExitStatus,
+}
+
+impl BadInput {
+    fn new(line: impl Into<String>) -> Self {
+        Self { line: line.into(), status: ExitStatus::OWN_FAILURE }
+    }
+
+    /// The exit status for it.
+    #[must_use]
+    pub fn exit_status(&self) -> ExitStatus {
+        self.status
+    }
+}
+
+impl fmt::Display for BadInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.line)
+    }
+}
+
+type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+// Each personality but our own is kept out of line: a frame for all of them at once would take pages of the stack that are never given back.
+
+/// Reads the arguments, `argv[0]` included, and the variables of the personality as `variable` gives them.
+///
+/// # Errors
+/// When anything is wrong with them. Nothing may be started then.
+pub fn parse(arguments: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Result<Request, BadInput> {
+    let name = arguments.first().and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or_default();
+    match name {
+        "docker-init" => native::parse_as_docker_init(arguments, &variable),
+        "tini" | "tini-static" => peer(tini::parse(arguments, &variable)),
+        "dumb-init" => peer(dumb_init::parse(arguments, &variable)),
+        "catatonit" => peer(catatonit::parse(arguments, &variable)),
+        "smell-baron" => peer(smell_baron::parse(arguments)),
+        _ => native::parse(arguments, &variable),
+    }
+}
+
+/// All peers exit with 1 on a bad command line.
+fn peer(parsed: Result<Request, BadInput>) -> Result<Request, BadInput> {
+    parsed.map_err(|bad_input| BadInput { status: PEERS_FAILURE, ..bad_input })
+}
+
+const PEERS_FAILURE: ExitStatus = ExitStatus::from_code(1);
+
+/// firstmate's own licence, which is the answer of the peers' options too.
+const LICENCE: &str = include_str!("../../LICENSE");
+
+/// What `docker info` takes a hash from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " - git.", env!("FIRSTMATE_GIT_HASH"));

@@ -1,0 +1,228 @@
+//! The values that options take. Each function says in its error what is accepted.
+
+use std::time::Duration;
+
+use crate::config::{ExitWhen, LogFormat, NameOrId, UserSpec};
+use crate::signal::Signal;
+
+/// What would have been accepted.
+pub(super) type Accepted = &'static str;
+
+const SIGNAL: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3";
+const FORWARDABLE: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3, but not KILL, STOP or CHLD";
+const DEATH: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3, but not STOP or CHLD";
+const REWRITE: Accepted = "FROM:TO, two signals such as TERM:QUIT, or 0 or none as TO, but not KILL, STOP or CHLD, except STOP as TO";
+const DURATION: Accepted = "a duration such as 10s, 500ms, 1h30m or a number of seconds";
+const LIMIT: Accepted = "a duration such as 10s, 500ms, 1h30m or a number of seconds, or never";
+const USER: Accepted = "a user or user:group, each by its name or its number from 0 to 4294967294";
+const CODE: Accepted = "an exit status from 0 to 255";
+const SWITCH: Accepted = "on, off, 1, 0, true or false";
+const FLAG: Accepted = "1, 0, true or false";
+const COUNT: Accepted = "1, 0, true, false, or how many times the option is meant";
+
+pub(super) fn signal(text: &str) -> Result<Signal, Accepted> {
+    text.parse().map_err(|_| SIGNAL)
+}
+
+/// For our own death: SIGKILL too.
+pub(super) fn death_signal(text: &str) -> Result<Signal, Accepted> {
+    text.parse().ok().filter(|signal: &Signal| signal.is_forwardable() || *signal == Signal::KILL).ok_or(DEATH)
+}
+
+pub(super) fn forwardable_signal(text: &str) -> Result<Signal, Accepted> {
+    text.parse().ok().filter(|signal: &Signal| signal.is_forwardable()).ok_or(FORWARDABLE)
+}
+
+/// A signal, and the one that is forwarded instead, if any.
+pub(super) fn rewrite(text: &str) -> Result<(Signal, Option<Signal>), Accepted> {
+    let (from, to) = text.split_once(':').ok_or(REWRITE)?;
+    let from = forwardable_signal(from).map_err(|_| REWRITE)?;
+    if to == "0" || to.eq_ignore_ascii_case("none") {
+        return Ok((from, None));
+    }
+    let to = signal(to).ok().filter(|to| to.is_forwardable() || *to == Signal::STOP).ok_or(REWRITE)?;
+    Ok((from, Some(to)))
+}
+
+/// The same with any signals at all.
+pub(super) fn any_rewrite(text: &str) -> Result<(Signal, Option<Signal>), Accepted> {
+    const ACCEPTED: Accepted = "FROM:TO, two signals such as 15:3, or 0 as TO";
+    let (from, to) = text.split_once(':').ok_or(ACCEPTED)?;
+    let to = if to == "0" { None } else { Some(signal(to).map_err(|_| ACCEPTED)?) };
+    Ok((signal(from).map_err(|_| ACCEPTED)?, to))
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, Accepted> {
+    parse_duration(text).ok_or(DURATION)
+}
+
+/// A duration, or `None` for `never`.
+pub(super) fn limit(text: &str) -> Result<Option<Duration>, Accepted> {
+    if text.eq_ignore_ascii_case("never") { Ok(None) } else { parse_duration(text).map(Some).ok_or(LIMIT) }
+}
+
+/// Digits are a number, anything else is a name.
+pub(super) fn user(text: &str) -> Result<UserSpec, Accepted> {
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let user = name_or_id(user).ok_or(USER)?;
+    Ok(UserSpec { user, group: group.map(|group| name_or_id(group).ok_or(USER)).transpose()? })
+}
+
+fn name_or_id(text: &str) -> Option<NameOrId> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return number(text).filter(|id| *id != u32::MAX).map(NameOrId::Id);
+    }
+    let is_name = !text.starts_with(['-', '+']) && !text.contains([':', '\n']);
+    is_name.then(|| NameOrId::Name(text.to_owned()))
+}
+
+pub(super) fn exit_code(text: &str) -> Result<u8, Accepted> {
+    number(text).ok_or(CODE)
+}
+
+pub(super) fn switch(text: &str) -> Result<bool, Accepted> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => flag(text).map_err(|_| SWITCH),
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, Accepted> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("text or json"),
+    }
+}
+
+/// Whose end is the container's end, and whether that counts those beside the main command in.
+pub(super) fn exit_when(text: &str) -> Result<(ExitWhen, bool), Accepted> {
+    match text {
+        "any" => Ok((ExitWhen::Any, false)),
+        "main" => Ok((ExitWhen::Watched, false)),
+        "all" => Ok((ExitWhen::Watched, true)),
+        _ => Err("any, main or all"),
+    }
+}
+
+/// A flag in an environment variable.
+pub(super) fn flag(text: &str) -> Result<bool, Accepted> {
+    match text {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(FLAG),
+    }
+}
+
+/// A flag that counts, in an environment variable.
+pub(super) fn count(text: &str) -> Result<u8, Accepted> {
+    flag(text).map(u8::from).or_else(|_| number(text).ok_or(COUNT))
+}
+
+/// Digits only: no sign, no space.
+fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    if let Some(seconds) = number(text) {
+        return Some(Duration::from_secs(seconds));
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (digits, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let (unit, tail) = tail.split_at(tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len()));
+        let milliseconds: u64 = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return None,
+        };
+        total = total.checked_add(Duration::from_millis(number::<u64>(digits)?.checked_mul(milliseconds)?))?;
+        rest = tail;
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let accepted = [
+            ("0", 0),
+            ("10", 10_000),
+            ("10s", 10_000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1h30m", 5_400_000),
+            ("1m1s1ms", 61_001),
+            ("0s", 0),
+        ];
+        for (text, milliseconds) in accepted {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in ["", "s", "1x", "-1", "+1", "1.5s", "1 s", "1h30", "1d", "99999999999999999999", "5124095576030431h", "never", "١s"] {
+            assert_eq!(duration(text), Err(DURATION), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_limit_may_be_never() {
+        assert_eq!(limit("never"), Ok(None));
+        assert_eq!(limit("0"), Ok(Some(Duration::ZERO)));
+        assert_eq!(limit("Never"), Ok(None));
+        assert_eq!(limit("nev"), Err(LIMIT));
+    }
+
+    #[test]
+    fn signals_that_no_init_can_forward_do_not_start_a_stop() {
+        assert_eq!(forwardable_signal("quit"), Ok(Signal::from_raw(3).unwrap()));
+        for name in ["KILL", "STOP", "CHLD", "9", "0", ""] {
+            assert_eq!(forwardable_signal(name), Err(FORWARDABLE), "{name}");
+        }
+        assert_eq!(signal("KILL"), Ok(Signal::KILL));
+    }
+
+    #[test]
+    fn rewriting_rules() {
+        assert_eq!(rewrite("term:QUIT"), Ok((Signal::TERM, Signal::from_raw(3))));
+        assert_eq!(rewrite("15:0"), Ok((Signal::TERM, None)));
+        assert_eq!(rewrite("RTMIN+1:none"), Ok((Signal::from_raw(35).unwrap(), None)));
+        assert_eq!(rewrite("TSTP:STOP"), Ok((Signal::TSTP, Some(Signal::STOP))));
+        for text in ["", ":", "TERM", "TERM:", ":TERM", "TERM:X", "KILL:TERM", "STOP:TERM", "CHLD:TERM", "TERM:KILL", "TERM:CHLD", "0:TERM"]
+        {
+            assert_eq!(rewrite(text), Err(REWRITE), "{text}");
+        }
+    }
+
+    #[test]
+    fn users_and_groups() {
+        let spec = |user, group| Ok(UserSpec { user, group });
+        let name = |name: &str| NameOrId::Name(name.to_owned());
+        assert_eq!(user("app"), spec(name("app"), None));
+        assert_eq!(user("7up:www-data"), spec(name("7up"), Some(name("www-data"))));
+        assert_eq!(user("1000:staff"), spec(NameOrId::Id(1000), Some(name("staff"))));
+        assert_eq!(user("0:4294967294"), spec(NameOrId::Id(0), Some(NameOrId::Id(u32::MAX - 1))));
+        for text in ["", ":", "app:", ":app", "a:b:c", "-1", "+1", "4294967295", "4294967296", "app:4294967295", "a\nb"] {
+            assert_eq!(user(text), Err(USER), "{text}");
+        }
+    }
+
+    #[test]
+    fn codes_flags_and_counts() {
+        assert_eq!(exit_code("255"), Ok(255));
+        for text in ["256", "-1", "", "x", "+1"] {
+            assert_eq!(exit_code(text), Err(CODE), "{text}");
+        }
+        assert_eq!((flag("1"), flag("true"), flag("0"), flag("false")), (Ok(true), Ok(true), Ok(false), Ok(false)));
+        assert_eq!(flag("yes"), Err(FLAG));
+        assert_eq!((count("2"), count("true"), count("0")), (Ok(2), Ok(1), Ok(0)));
+        assert_eq!(count("-1"), Err(COUNT));
+        assert_eq!((switch("on"), switch("off"), switch("1"), switch("yes")), (Ok(true), Ok(false), Ok(true), Err(SWITCH)));
+    }
+}

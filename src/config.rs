@@ -1,0 +1,275 @@
+//! What the command line and the environment ask for: validated, immutable, plain data.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::signal::{RewriteMap, Signal, SignalSet};
+use crate::status::ExitStatus;
+
+/// Everything that one run of firstmate depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The main command: the program and its arguments; never empty.
+    pub command: Vec<OsString>,
+    /// What else is started, in the order of each role.
+    pub auxiliaries: Vec<Auxiliary>,
+    /// What the supervisor decides by.
+    pub policy: Policy,
+    /// Whether to become a child subreaper.
+    pub subreaper: Subreaper,
+    /// The signal that firstmate gets when its own parent dies.
+    pub parent_death_signal: Option<Signal>,
+    /// Whom the command runs as; `None`: whoever we are.
+    pub user: Option<UserSpec>,
+    /// Refuse to run unless we are PID 1.
+    pub only_as_pid_1: bool,
+    /// Warn where orphans will not come to us.
+    pub warn_without_orphans: bool,
+    /// The exit statuses of our own failures.
+    pub failures: FailureStatuses,
+    /// What to log.
+    pub log_level: log::LevelFilter,
+    /// How.
+    pub log_format: LogFormat,
+    /// Log a line for every orphan reaped.
+    pub warn_on_reap: bool,
+    /// Where to write why the container ended.
+    pub termination_message: Option<TerminationMessage>,
+}
+
+/// How a log entry looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line to read.
+    Text,
+    /// A JSON object on a line.
+    Json,
+}
+
+/// The file for why the container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TerminationMessage {
+    /// The one that Kubernetes makes; it is not made by us.
+    Default,
+    /// Another one, which is made, or emptied, at the start.
+    File(PathBuf),
+}
+
+impl Config {
+    /// All defaults.
+    #[must_use]
+    pub fn new(command: Vec<OsString>) -> Self {
+        Self {
+            command,
+            auxiliaries: Vec::new(),
+            policy: Policy::default(),
+            subreaper: Subreaper::Auto,
+            parent_death_signal: None,
+            user: None,
+            only_as_pid_1: false,
+            warn_without_orphans: false,
+            failures: FailureStatuses::default(),
+            log_level: log::LevelFilter::Warn,
+            log_format: LogFormat::Text,
+            warn_on_reap: false,
+            termination_message: None,
+        }
+    }
+}
+
+/// A command other than the main one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auxiliary {
+    /// What it is for.
+    pub role: Role,
+    /// The program and its arguments; never empty.
+    pub words: Vec<OsString>,
+}
+
+/// What a command is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It runs to its end before the main command starts.
+    Before,
+    /// What the container is for.
+    Main,
+    /// It runs beside the main command.
+    With {
+        /// [`ExitWhen::Watched`] waits for it.
+        watched: bool,
+    },
+    /// It asks the main command to stop, instead of a signal.
+    Stop,
+    /// It runs when all others have ended.
+    After,
+}
+
+/// Whose end is the container's end, unless it was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExitWhen {
+    /// The first of all commands, with its status.
+    Any,
+    /// The last of the main command and those that are watched, with the first status in their order that is not zero.
+    Watched,
+}
+
+/// How the commands that run before the main one do so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Preparation {
+    /// One after the other; a failure ends all.
+    InOrder,
+    /// All at once, whatever comes of them.
+    Together,
+}
+
+/// What an init without a command depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Whether to become a child subreaper.
+    pub subreaper: Subreaper,
+    /// How to log.
+    pub log_format: LogFormat,
+    /// What to log.
+    pub log_level: log::LevelFilter,
+    /// Log a line for every orphan reaped.
+    pub warn_on_reap: bool,
+}
+
+/// A user as `NAME|UID[:GROUP|GID]` names it, not yet looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSpec {
+    /// The user.
+    pub user: NameOrId,
+    /// The only group; `None`: those of the user.
+    pub group: Option<NameOrId>,
+}
+
+/// A user or a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameOrId {
+    /// As /etc/passwd or /etc/group has it.
+    Name(String),
+    /// Not `u32::MAX`, which means "no change" to setresuid(2).
+    Id(u32),
+}
+
+impl fmt::Display for UserSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.user)?;
+        self.group.as_ref().map_or(Ok(()), |group| write!(f, ":{group}"))
+    }
+}
+
+impl fmt::Display for NameOrId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Id(id) => id.fmt(f),
+        }
+    }
+}
+
+/// The exit statuses of firstmate's own failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailureStatuses {
+    /// The command was not found.
+    pub not_found: ExitStatus,
+    /// It was found but cannot be executed.
+    pub not_executable: ExitStatus,
+    /// Anything else.
+    pub other: ExitStatus,
+}
+
+/// The rules of forwarding and stopping.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Policy {
+    /// Where the command runs.
+    pub placement: Placement,
+    /// Where signals are forwarded to.
+    pub forward_to: ForwardTo,
+    /// Stop signals go to every process in the container instead.
+    pub stop_everyone: bool,
+    /// What is forwarded instead of a signal.
+    pub rewrite: RewriteMap,
+    /// Signals after which we stop ourselves until a SIGCONT.
+    pub suspend_on: SignalSet,
+    /// The signals that start a stop.
+    pub stop_on: SignalSet,
+    /// How long the first stop signal is held.
+    pub stop_delay: Duration,
+    /// From the stop signal to SIGKILL; `None`: never.
+    pub kill_after: Option<Duration>,
+    /// From the main child's end to SIGKILL for what is left; zero: nothing is sent at all; `None`: wait without limit.
+    pub drain: Option<Duration>,
+    /// Whose end is the container's end.
+    pub exit_when: ExitWhen,
+    /// How the commands that run before the main one do so.
+    pub preparation: Preparation,
+    /// Begin a stop when the kernel has killed a process for want of memory.
+    pub exit_on_oom: bool,
+    /// At the main child's end its process group gets a SIGTERM, which is rewritten like a received one. Nobody waits for the effect.
+    pub farewell: bool,
+    /// Exit statuses of the command that become 0.
+    pub remap_exit: Vec<u8>,
+}
+
+/// The process group and session of the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Placement {
+    /// A group of its own, which takes our place in the terminal's foreground.
+    OwnGroup,
+    /// A session of its own, with our terminal as its controlling terminal.
+    OwnSession,
+    /// Our own group: what is typed at the terminal reaches it without us.
+    SharedGroup,
+}
+
+/// Who gets a forwarded signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ForwardTo {
+    /// The main child alone.
+    Child,
+    /// The main child's process group.
+    Group,
+}
+
+/// Whether to become a child subreaper (prctl(2), `PR_SET_CHILD_SUBREAPER`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subreaper {
+    /// When not PID 1, to whom orphans come anyway.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            forward_to: ForwardTo::Child,
+            placement: Placement::OwnGroup,
+            stop_everyone: false,
+            rewrite: RewriteMap::default(),
+            stop_on: [Signal::TERM, Signal::INT].into_iter().collect(),
+            suspend_on: SignalSet::default(),
+            stop_delay: Duration::ZERO,
+            kill_after: None,
+            drain: Some(Duration::from_secs(5)),
+            exit_when: ExitWhen::Any,
+            preparation: Preparation::InOrder,
+            exit_on_oom: false,
+            farewell: false,
+            remap_exit: Vec::new(),
+        }
+    }
+}
+
+impl Default for FailureStatuses {
+    fn default() -> Self {
+        Self { not_found: ExitStatus::NOT_FOUND, not_executable: ExitStatus::NOT_EXECUTABLE, other: ExitStatus::OWN_FAILURE }
+    }
+}

@@ -1,0 +1,127 @@
+//! What the user reads: the log, and why the container ended.
+#![forbid(unsafe_code)]
+
+mod json;
+mod reasons;
+mod sentence;
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use env_logger::{Builder, Target};
+use log::kv::{self, ToKey, VisitSource};
+use log::{Level, LevelFilter, Record};
+
+use crate::config::LogFormat;
+use crate::signal::{Signal, SignalName};
+use crate::supervisor::Phase;
+pub use reasons::Reasons;
+pub use sentence::{CommandNames, Sentence};
+
+/// The log has one writer, and a format that is known only after the command line is read.
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Starts the log: one line an entry, each passed to `stderr` in one `write`.
+///
+/// Lines that come before are lost, so this is called before anything can go wrong. The level is changed later by
+/// [`log::set_max_level`].
+pub fn init(stderr: impl Write + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.filter_level(LevelFilter::Trace).target(Target::Pipe(Box::new(stderr)));
+    builder.format(|line, record| if record.target() == RESERVE { fill(line) } else { write_line(line, record) });
+    // It fails only if there is a log already.
+    let _ = builder.try_init();
+    log::set_max_level(LevelFilter::Warn);
+}
+
+/// The target of a record that only makes room.
+const RESERVE: &str = "reserve";
+/// Few lines are longer.
+const LONG_LINE: usize = 1024;
+
+/// Has env_logger make its buffer for lines, which it keeps, now that there is memory: later there may be none, and Rust ends a process
+/// that gets none.
+pub fn reserve() {
+    log::logger().log(&Record::builder().target(RESERVE).build());
+}
+
+/// An error is not written.
+fn fill(line: &mut dyn Write) -> io::Result<()> {
+    line.write_all(&[b' '; LONG_LINE])?;
+    Err(io::ErrorKind::Other.into())
+}
+
+/// Chooses between `firstmate[PID]: LEVEL: MESSAGE` and one JSON object a line.
+pub fn set_format(format: LogFormat) {
+    JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+}
+
+/// The line that says how many lines of the log were dropped.
+///
+/// # Errors
+/// Those of `line`.
+pub fn dropped_line(line: &mut dyn Write, count: u64) -> io::Result<()> {
+    let fields: &[(&str, u64)] = &[("dropped", count)];
+    let args = format_args!("lines of this log that were dropped: {count}");
+    write_line(line, &Record::builder().level(Level::Warn).args(args).key_values(&fields).build())
+}
+
+/// Tells a notice of the supervisor, which is in this phase now.
+pub fn tell(sentence: &Sentence, phase: Phase) {
+    let level = sentence.level();
+    if level <= log::max_level() {
+        let fields = sentence.fields();
+        let fields = NoticeFields { phase, signal: fields.signal.map(Signal::name), fields };
+        log::logger().log(&Record::builder().level(level).args(format_args!("{sentence}")).key_values(&fields).build());
+    }
+}
+
+struct NoticeFields {
+    phase: Phase,
+    signal: Option<SignalName>,
+    fields: sentence::Fields,
+}
+
+impl kv::Source for NoticeFields {
+    fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
+        if let Some(pid) = self.fields.pid {
+            visitor.visit_pair("pid".to_key(), pid.as_raw().into())?;
+        }
+        if let Some(signal) = &self.signal {
+            visitor.visit_pair("signal".to_key(), signal.as_str().into())?;
+        }
+        if let Some(status) = self.fields.status {
+            visitor.visit_pair("status".to_key(), status.code().into())?;
+        }
+        visitor.visit_pair("phase".to_key(), phase_name(self.phase).into())
+    }
+}
+
+fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Preparing => "preparing",
+        Phase::Running => "running",
+        Phase::Delaying { .. } => "delaying",
+        Phase::Stopping(_) => "stopping",
+        Phase::Draining(_) => "draining",
+        Phase::Finishing { .. } => "finishing",
+        Phase::Done => "done",
+    }
+}
+
+fn write_line(mut line: &mut dyn Write, record: &Record) -> io::Result<()> {
+    if JSON.load(Ordering::Relaxed) {
+        json::write(&mut line, record)
+    } else {
+        writeln!(line, "firstmate[{}]: {}: {}", std::process::id(), level_name(record.level()), record.args())
+    }
+}
+
+fn level_name(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warning",
+        Level::Info => "info",
+        Level::Debug | Level::Trace => "debug",
+    }
+}

@@ -1,0 +1,299 @@
+//! The sentence for each notice of the supervisor.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::time::Duration;
+
+use log::Level;
+
+use crate::config::{Config, Role};
+use crate::signal::Signal;
+use crate::status::{ExitStatus, Leftovers, Pid, Termination};
+use crate::supervisor::{CommandId, Ending, Notice};
+
+/// What the commands are called in a sentence.
+#[derive(Debug)]
+pub struct CommandNames(Vec<(Role, OsString)>);
+
+impl CommandNames {
+    /// The names of all commands of this configuration, in the order of their numbers.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let program = |words: &[OsString]| words.first().cloned().unwrap_or_default();
+        let others = config.auxiliaries.iter().map(|other| (other.role, program(&other.words)));
+        Self([(Role::Main, program(&config.command))].into_iter().chain(others).collect())
+    }
+
+    fn role(&self, id: CommandId) -> Role {
+        self.0.get(id).map_or(Role::Main, |(role, _)| *role)
+    }
+}
+
+/// Who and what a sentence is about.
+#[derive(Default)]
+pub(super) struct Fields {
+    pub(super) pid: Option<Pid>,
+    pub(super) signal: Option<Signal>,
+    pub(super) status: Option<ExitStatus>,
+}
+
+/// A notice in words.
+pub struct Sentence<'a> {
+    /// What to tell.
+    pub notice: Notice,
+    /// Of whom.
+    pub names: &'a CommandNames,
+    /// Who is left, if that is known and of interest.
+    pub leftovers: Option<Leftovers>,
+}
+
+impl Sentence<'_> {
+    /// What it is about, for a log with fields.
+    pub(super) fn fields(&self) -> Fields {
+        match self.notice {
+            Notice::StopAsked(signal, _) | Notice::StopCommandFailed(signal) => Fields { signal: Some(signal), ..Fields::default() },
+            Notice::Ended(_, Ending { pid, termination, .. }) => {
+                let signal = if let Termination::Killed { signal, .. } = termination { Some(signal) } else { None };
+                Fields { pid: Some(pid), signal, status: Some(termination.into()) }
+            }
+            Notice::OutOfMemory { .. }
+            | Notice::StopEscalated(_)
+            | Notice::Unkillable
+            | Notice::Draining(_)
+            | Notice::DrainEscalated(_)
+            | Notice::Abandoned
+            | Notice::AfterKilled(_)
+            | Notice::Lost => Fields::default(),
+        }
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self.notice {
+            Notice::Ended(id, ending) => {
+                let failed = ending.termination != Termination::Exited(0);
+                let matters = match self.names.role(id) {
+                    Role::Main => matches!(ending.termination, Termination::Killed { .. }),
+                    Role::With { .. } | Role::Before => ending.decides || matches!(ending.termination, Termination::Killed { .. }),
+                    Role::Stop => false,
+                    Role::After => failed,
+                };
+                if matters && !as_asked(ending) { Level::Warn } else { Level::Info }
+            }
+            // An escalation is told of by the death that follows, with its reason.
+            Notice::StopAsked(..) | Notice::StopEscalated(_) | Notice::Draining(_) => Level::Info,
+            Notice::OutOfMemory { .. }
+            | Notice::StopCommandFailed(_)
+            | Notice::Unkillable
+            | Notice::DrainEscalated(_)
+            | Notice::Abandoned
+            | Notice::AfterKilled(_) => Level::Warn,
+            Notice::Lost => Level::Error,
+        }
+    }
+
+    /// Whether it belongs to the reasons of the container's end; `Some(true)` if it is one by itself.
+    #[must_use]
+    pub fn is_reason(&self) -> Option<bool> {
+        match self.notice {
+            Notice::OutOfMemory { stops, .. } => Some(stops),
+            Notice::Ended(id, ending) => {
+                let by_itself = match self.names.role(id) {
+                    Role::Main | Role::With { watched: true } => matches!(ending.termination, Termination::Killed { .. }),
+                    Role::With { watched: false } | Role::Before => ending.decides || ending.killed_after.is_some(),
+                    Role::Stop | Role::After => false,
+                };
+                (by_itself && !as_asked(ending)).then_some(true)
+            }
+            Notice::StopAsked(..) | Notice::Unkillable | Notice::DrainEscalated(_) | Notice::Abandoned | Notice::Lost => Some(true),
+            Notice::StopEscalated(_) | Notice::Draining(_) | Notice::StopCommandFailed(_) | Notice::AfterKilled(_) => None,
+        }
+    }
+
+    fn command(&self, id: CommandId) -> Command<'_> {
+        Command { names: self.names, id }
+    }
+}
+
+/// The command died of the very signal that it was to stop by.
+fn as_asked(ending: Ending) -> bool {
+    matches!(ending.termination, Termination::Killed { signal, .. } if Some(signal) == ending.asked_by) && ending.killed_after.is_none()
+}
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.notice {
+            Notice::StopAsked(signal, Duration::ZERO) => write!(f, "{signal} asks the container to stop"),
+            Notice::StopAsked(signal, delay) => write!(f, "{signal} asks the container to stop; it is held for {}", Seconds(delay)),
+            Notice::OutOfMemory { kills, stops } => {
+                let processes = if kills == 1 { "process" } else { "processes" };
+                write!(f, "out of memory: the container hit its memory limit, and the kernel killed {kills} {processes}")?;
+                f.write_str(if stops { "; the container stops" } else { "" })
+            }
+            Notice::Ended(id, ending) => self.ended(id, ending, f),
+            Notice::StopCommandFailed(signal) => write!(f, "the stop command has failed: sending {signal} instead"),
+            Notice::StopEscalated(after) => {
+                write!(f, "the command has not ended {} after the stop signal: sending SIGKILL", Seconds(after))
+            }
+            Notice::Unkillable => f.write_str("the command has not ended even after SIGKILL: going on without it"),
+            Notice::Draining(Some(time)) => write!(f, "processes are left: they have {} to end", Seconds(time)),
+            Notice::Draining(None) => f.write_str("processes are left: waiting for their end"),
+            Notice::DrainEscalated(after) => match &self.leftovers {
+                Some(Leftovers { count, names }) => {
+                    let (noun, verb) = if *count == 1 { ("process", "was") } else { ("processes", "were") };
+                    write!(f, "{count} {noun} {verb} left {} after SIGTERM, and killed: ", Seconds(after))?;
+                    names.iter().enumerate().try_for_each(|(i, name)| write!(f, "{}{name:?}", if i == 0 { "" } else { ", " }))?;
+                    if *count > names.len() { write!(f, " and {} more", count - names.len()) } else { Ok(()) }
+                }
+                None => write!(f, "processes were left {} after SIGTERM, and killed", Seconds(after)),
+            },
+            Notice::Abandoned => f.write_str("processes are left even after SIGKILL: going on without them"),
+            Notice::AfterKilled(id) => write!(f, "{} has taken too long: killed", self.command(id)),
+            Notice::Lost => f.write_str("the command is gone, and its exit status with it: somebody else has reaped it"),
+        }
+    }
+}
+
+impl Sentence<'_> {
+    fn ended(&self, id: CommandId, ending: Ending, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = self.command(id);
+        match (ending.termination, ending.asked_by, ending.killed_after) {
+            (Termination::Exited(code), _, _) => write!(f, "{command} exited with {code}")?,
+            (killed, Some(asked_by), Some(after)) => {
+                write!(f, "{command} was {killed}: it had not ended {} after {asked_by}", Seconds(after))?;
+            }
+            (killed, _, _) if as_asked(ending) => write!(f, "{command} was {killed}, as asked")?,
+            (killed, _, _) => write!(f, "{command} was {killed}")?,
+        }
+        match self.names.role(id) {
+            Role::Before if ending.decides => f.write_str(": nothing else is started"),
+            Role::With { .. } if ending.decides => f.write_str(": that ends the container"),
+            Role::Before | Role::Main | Role::With { .. } | Role::Stop | Role::After => Ok(()),
+        }
+    }
+}
+
+/// One of the commands, as the user has named it.
+struct Command<'a> {
+    names: &'a CommandNames,
+    id: CommandId,
+}
+
+impl fmt::Display for Command<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((role, name)) = self.names.0.get(self.id) else { return Ok(()) };
+        match role {
+            Role::Main => f.write_str("the command"),
+            Role::Before => write!(f, "the --before command {name:?}"),
+            Role::With { .. } => write!(f, "the --with command {name:?}"),
+            Role::Stop => write!(f, "the --stop-command {name:?}"),
+            Role::After => write!(f, "the --after command {name:?}"),
+        }
+    }
+}
+
+/// A duration in seconds, to a tenth.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.subsec_millis() / 100 {
+            0 => write!(f, "{}s", self.0.as_secs()),
+            tenths => write!(f, "{}.{tenths}s", self.0.as_secs()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PID: Pid = match Pid::from_raw(7) {
+        Some(pid) => pid,
+        None => panic!("positive"),
+    };
+    const ROLES: [Role; 6] =
+        [Role::Main, Role::Before, Role::With { watched: false }, Role::Stop, Role::After, Role::With { watched: true }];
+
+    fn told(notice: Notice, leftovers: Option<Leftovers>) -> (Level, String, Option<bool>) {
+        let names = CommandNames(ROLES.map(|role| (role, "prog".into())).into());
+        let sentence = Sentence { notice, names: &names, leftovers };
+        (sentence.level(), sentence.to_string(), sentence.is_reason())
+    }
+
+    fn ending(termination: Termination) -> Ending {
+        Ending { pid: PID, termination, asked_by: None, killed_after: None, decides: false }
+    }
+
+    fn killed(signal: Signal) -> Ending {
+        ending(Termination::Killed { signal, core_dumped: false })
+    }
+
+    fn assert_told(notice: Notice, level: Level, text: &str, reason: Option<bool>) {
+        assert_eq!(told(notice, None), (level, text.to_owned(), reason));
+    }
+
+    #[test]
+    fn an_ordinary_end_of_the_main_command_is_neither_a_warning_nor_a_reason() {
+        for code in [0, 3] {
+            let text = format!("the command exited with {code}");
+            assert_told(Notice::Ended(0, ending(Termination::Exited(code))), Level::Info, &text, None);
+        }
+        let asked = Ending { asked_by: Some(Signal::TERM), ..killed(Signal::TERM) };
+        assert_told(Notice::Ended(0, asked), Level::Info, "the command was killed by SIGTERM, as asked", None);
+    }
+
+    #[test]
+    fn a_death_by_a_signal_is_both() {
+        let segv = Termination::Killed { signal: Signal::from_raw(11).unwrap(), core_dumped: true };
+        let text = "the command was killed by SIGSEGV, core dumped";
+        assert_told(Notice::Ended(0, ending(segv)), Level::Warn, text, Some(true));
+        let late = Ending { asked_by: Some(Signal::TERM), killed_after: Some(Duration::from_millis(2520)), ..killed(Signal::KILL) };
+        let text = "the command was killed by SIGKILL: it had not ended 2.5s after SIGTERM";
+        assert_told(Notice::Ended(0, late), Level::Warn, text, Some(true));
+        let dies_late = Ending { killed_after: Some(Duration::from_secs(1)), asked_by: Some(Signal::TERM), ..killed(Signal::TERM) };
+        assert_eq!(told(Notice::Ended(0, dies_late), None).0, Level::Warn);
+    }
+
+    #[test]
+    fn the_other_commands_are_named_and_matter_if_they_decide() {
+        let failed = ending(Termination::Exited(1));
+        let decides = Ending { decides: true, ..failed };
+        let text = "the --before command \"prog\" exited with 1: nothing else is started";
+        assert_told(Notice::Ended(1, decides), Level::Warn, text, Some(true));
+        let text = "the --with command \"prog\" exited with 1: that ends the container";
+        assert_told(Notice::Ended(2, decides), Level::Warn, text, Some(true));
+        assert_told(Notice::Ended(2, failed), Level::Info, "the --with command \"prog\" exited with 1", None);
+        let late = Ending { asked_by: Some(Signal::TERM), killed_after: Some(Duration::from_secs(2)), ..killed(Signal::KILL) };
+        let text = "the --with command \"prog\" was killed by SIGKILL: it had not ended 2s after SIGTERM";
+        assert_told(Notice::Ended(2, late), Level::Warn, text, Some(true));
+        assert_told(Notice::Ended(3, failed), Level::Info, "the --stop-command \"prog\" exited with 1", None);
+        assert_told(Notice::Ended(4, failed), Level::Warn, "the --after command \"prog\" exited with 1", None);
+        let text = "the --with command \"prog\" was killed by SIGUSR1";
+        let usr1 = killed(Signal::from_raw(10).unwrap());
+        assert_told(Notice::Ended(2, usr1), Level::Warn, text, None);
+        // The container's status may be its own.
+        assert_told(Notice::Ended(5, usr1), Level::Warn, text, Some(true));
+    }
+
+    #[test]
+    fn who_is_left_is_counted_and_named_up_to_a_bound() {
+        let told = |count, names: &[&str]| {
+            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            told(Notice::DrainEscalated(Duration::from_secs(5)), Some(Leftovers { count, names }))
+        };
+        let sentence = |text: &str| (Level::Warn, text.to_owned(), Some(true));
+        assert_eq!(told(1, &["a\nb"]), sentence("1 process was left 5s after SIGTERM, and killed: \"a\\nb\""));
+        let text = "12 processes were left 5s after SIGTERM, and killed: \"a\", \"b\" and 10 more";
+        assert_eq!(told(12, &["a", "b"]), sentence(text));
+    }
+
+    #[test]
+    fn memory_is_a_reason_by_itself_only_if_the_container_stops_for_it() {
+        let text = "out of memory: the container hit its memory limit, and the kernel killed 1 process";
+        assert_told(Notice::OutOfMemory { kills: 1, stops: false }, Level::Warn, text, Some(false));
+        let text = "out of memory: the container hit its memory limit, and the kernel killed 2 processes; the container stops";
+        assert_told(Notice::OutOfMemory { kills: 2, stops: true }, Level::Warn, text, Some(true));
+    }
+}

@@ -1,0 +1,107 @@
+//! Starting the commands.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use crate::config::{Config, FailureStatuses, Placement, Role};
+use crate::status::{ExitStatus, Pid};
+use crate::supervisor::{CommandId, MAIN};
+use crate::sys::descriptors;
+use crate::sys::program::NotStarted;
+use crate::sys::signals::Inherited;
+use crate::sys::spawn::{self, Auxiliary, Place, Surroundings};
+use crate::sys::terminal::Terminal;
+use crate::sys::users::Credentials;
+
+/// All that a command may need when its time comes.
+pub(super) struct Commands {
+    /// By their numbers.
+    roles: Vec<Role>,
+    words: Vec<Vec<OsString>>,
+    placement: Placement,
+    failures: FailureStatuses,
+    inherited: Inherited,
+    /// The user of the main command and of those beside it.
+    credentials: Option<Credentials>,
+    /// Where we were started, for those that start when we are no longer there.
+    directory: Option<OwnedFd>,
+    /// How many of those there are.
+    to_start: usize,
+}
+
+impl Commands {
+    pub(super) fn new(config: &Config, inherited: Inherited, credentials: Option<Credentials>) -> Self {
+        let others = config.auxiliaries.iter().map(|other| (other.role, other.words.clone()));
+        let all = [(Role::Main, config.command.clone())].into_iter().chain(others);
+        let (roles, words): (Vec<_>, Vec<_>) = all.unzip();
+        let to_start = words.len() - 1;
+        let directory = (to_start > 0).then(descriptors::working_directory).flatten();
+        Self { roles, words, placement: config.policy.placement, failures: config.failures, inherited, credentials, directory, to_start }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.words.len()
+    }
+
+    /// The descriptor to keep open.
+    pub(super) fn descriptor(&self) -> Option<RawFd> {
+        self.directory.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    pub(super) fn program(&self, id: CommandId) -> &OsStr {
+        self.words.get(id).and_then(|words| words.first()).map_or(OsStr::new(""), OsString::as_os_str)
+    }
+
+    pub(super) fn exit_status(&self, failed: &NotStarted) -> ExitStatus {
+        failed.exit_status(self.failures)
+    }
+
+    /// Whether the main command runs as another user than we do.
+    pub(super) fn changes_user(&self) -> bool {
+        self.credentials.is_some()
+    }
+
+    /// The main command gets all that we inherited, the terminal's foreground too.
+    pub(super) fn start_main(&self, terminal: &mut Option<Terminal>) -> Result<Pid, NotStarted> {
+        let place = match self.placement {
+            Placement::OwnGroup => Place::OwnGroup(terminal.as_mut().and_then(Terminal::claim)),
+            Placement::OwnSession => Place::OwnSession(terminal.as_ref().map(Terminal::hand_over)),
+            Placement::SharedGroup => Place::SharedGroup,
+        };
+        let started = self.spawn(MAIN, place, None);
+        if started.is_err()
+            && let Some(terminal) = terminal
+        {
+            // It may have got as far as to take it.
+            terminal.release();
+        }
+        if self.placement != Placement::OwnGroup {
+            *terminal = None;
+        }
+        started
+    }
+
+    /// Another command, in the directory where we were started; `main` is the main child, if it runs.
+    pub(super) fn start_other(&mut self, id: CommandId, main: Option<Pid>) -> Result<Pid, NotStarted> {
+        let place = match self.placement {
+            Placement::OwnGroup | Placement::OwnSession => Place::OwnGroup(None),
+            Placement::SharedGroup => Place::SharedGroup,
+        };
+        // Before the main command is started, we are still there.
+        let directory = self.directory.as_ref().filter(|_| self.roles.get(id) != Some(&Role::Before));
+        let started = descriptors::inside(directory, || self.spawn(id, place, Some(Auxiliary { main })));
+        self.to_start = self.to_start.saturating_sub(1);
+        if self.to_start == 0 {
+            self.directory = None;
+        }
+        started
+    }
+
+    fn spawn(&self, id: CommandId, place: Place, auxiliary: Option<Auxiliary>) -> Result<Pid, NotStarted> {
+        let words = self.words.get(id).map_or(&[][..], Vec::as_slice);
+        // What runs before, after or for a stop is there to do what the user may not.
+        let is_beside = matches!(self.roles.get(id), Some(Role::Main | Role::With { .. }));
+        let credentials = self.credentials.as_ref().filter(|_| is_beside);
+        spawn::spawn(words, &self.inherited, Surroundings { place, credentials, auxiliary })
+    }
+}

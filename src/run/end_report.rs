@@ -1,0 +1,55 @@
+//! Why the container ended, for whoever reads the termination message.
+
+use std::fmt::Display;
+use std::io;
+use std::path::Path;
+
+use crate::config::TerminationMessage;
+use crate::report::Reasons;
+use crate::sys::message_file::MessageFile;
+
+/// The file of Kubernetes, which the kubelet makes.
+const DEFAULT_FILE: &str = "/dev/termination-log";
+
+/// The reasons so far, and where to write them; nothing of both unless it is wanted.
+#[derive(Default)]
+pub(super) struct EndReport(Option<(Reasons, MessageFile)>);
+
+impl EndReport {
+    pub(super) fn open(wanted: Option<&TerminationMessage>) -> Self {
+        let (path, create) = match wanted {
+            None => return Self(None),
+            Some(TerminationMessage::Default) => (Path::new(DEFAULT_FILE), false),
+            Some(TerminationMessage::File(path)) => (path.as_path(), true),
+        };
+        match MessageFile::open(path, create) {
+            Ok(file) => Self(Some((Reasons::default(), file))),
+            Err(error) => {
+                log::warn!("cannot open {path:?} for the termination message: {}", io::Error::from(error));
+                Self(None)
+            }
+        }
+    }
+
+    /// The descriptor to keep open.
+    pub(super) fn descriptor(&self) -> Option<i32> {
+        self.0.as_ref().map(|(_, file)| file.descriptor())
+    }
+
+    /// One more reason; a decisive one has ended the container.
+    pub(super) fn add(&mut self, sentence: &impl Display, decisive: bool) {
+        if let Some((reasons, _)) = &mut self.0 {
+            reasons.add(sentence, decisive);
+        }
+    }
+
+    pub(super) fn write(self) {
+        let Some((reasons, file)) = self.0 else { return };
+        if reasons.text().is_empty() {
+            return;
+        }
+        if let Err(error) = file.write_if_empty(reasons.text().as_bytes()) {
+            log::warn!("cannot write the termination message: {}", io::Error::from(error));
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The commands: what starts when, and whose end decides.
+
+use super::{Action, Ending, Ladder, Notice, Out, Phase, Supervisor, Target, Time};
+use crate::config::{ExitWhen, ForwardTo, Policy, Preparation, Role};
+use crate::signal::{Received, Signal};
+use crate::status::{ExitStatus, Pid, Termination};
+
+/// The number of a command: 0 is the main one, then come the others in their order.
+pub type CommandId = usize;
+
+/// The main command's number.
+pub const MAIN: CommandId = 0;
+
+/// A command, and where in its life it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Command {
+    pub(super) role: Role,
+    pub(super) state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum State {
+    Waiting,
+    Runs(Child),
+    Ended(ExitStatus),
+    /// It never ran; the status stands for that.
+    NotStarted(ExitStatus),
+}
+
+/// A child, as long as it is not reaped: nothing can be sent to a pid that is no longer ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Child {
+    pub(super) pid: Pid,
+    pub(super) stopped: bool,
+    /// When we sent it a SIGTSTP: the stop that follows is wanted.
+    pub(super) stop_sent: Option<Time>,
+    /// It has stopped while it was asked to end, and was continued for that. Once: whatever stops it again means it.
+    pub(super) continued: bool,
+}
+
+impl Command {
+    pub(super) fn new(role: Role) -> Self {
+        Self { role, state: State::Waiting }
+    }
+
+    fn child(&self) -> Option<&Child> {
+        if let State::Runs(child) = &self.state { Some(child) } else { None }
+    }
+
+    fn child_mut(&mut self) -> Option<&mut Child> {
+        if let State::Runs(child) = &mut self.state { Some(child) } else { None }
+    }
+
+    fn status(&self) -> Option<ExitStatus> {
+        match self.state {
+            State::Ended(status) | State::NotStarted(status) => Some(status),
+            State::Waiting | State::Runs(_) => None,
+        }
+    }
+
+    fn is_watched(&self) -> bool {
+        matches!(self.role, Role::Main | Role::With { watched: true })
+    }
+
+    fn is_beside(&self) -> bool {
+        matches!(self.role, Role::Main | Role::With { .. })
+    }
+}
+
+impl Child {
+    /// Keeps in mind what makes a stop a wanted one. At the terminal, it was typed for whoever had the foreground.
+    pub(super) fn sends(&mut self, what: Received, now: Time) {
+        if what.signal == Signal::TSTP && !what.from_kernel {
+            self.stop_sent = Some(now);
+        }
+    }
+
+    pub(super) fn target(&self, forward_to: ForwardTo) -> Target {
+        match forward_to {
+            ForwardTo::Child => Target::Process(self.pid),
+            ForwardTo::Group => Target::Group(self.pid),
+        }
+    }
+}
+
+impl Supervisor {
+    pub(super) fn main(&self) -> Option<&Child> {
+        self.commands.first().and_then(Command::child)
+    }
+
+    /// Those that run.
+    pub(super) fn children(&self) -> impl Iterator<Item = (Role, &Child)> {
+        self.commands.iter().filter_map(|command| Some((command.role, command.child()?)))
+    }
+
+    pub(super) fn children_mut(&mut self) -> impl Iterator<Item = (Role, &mut Child)> {
+        self.commands.iter_mut().filter_map(|command| Some((command.role, command.child_mut()?)))
+    }
+
+    /// Whether the container ends if this command cannot be started, or with the status of that.
+    #[must_use]
+    pub fn needs(&self, id: CommandId) -> bool {
+        match self.commands.get(id).map(|command| command.role) {
+            Some(Role::Main) => true,
+            Some(Role::Before) => self.policy.preparation == Preparation::InOrder,
+            Some(Role::With { watched }) => watched || self.policy.exit_when == ExitWhen::Any,
+            Some(Role::Stop | Role::After) | None => false,
+        }
+    }
+
+    /// The next command of this kind that was not started yet.
+    pub(super) fn waiting(&self, is_next: impl Fn(Role) -> bool) -> Option<CommandId> {
+        self.commands.iter().position(|command| command.state == State::Waiting && is_next(command.role))
+    }
+
+    pub(super) fn begin(&mut self, out: &mut Vec<Action>) {
+        let before = self.commands.iter().enumerate().filter(|(_, command)| command.role == Role::Before);
+        let at_once = match self.policy.preparation {
+            Preparation::InOrder => 1,
+            Preparation::Together => usize::MAX,
+        };
+        out.extend(before.take(at_once).map(|(id, _)| Action::Start(id)));
+        if out.is_empty() {
+            self.start_main(out);
+        }
+    }
+
+    fn start_main(&mut self, out: &mut Vec<Action>) {
+        self.phase = Phase::Running;
+        out.push(Action::Start(MAIN));
+    }
+
+    pub(super) fn started(&mut self, id: CommandId, pid: Pid, out: &mut Vec<Action>) {
+        let Some(command) = self.commands.get_mut(id) else { return };
+        command.state = State::Runs(Child { pid, stopped: false, stop_sent: None, continued: false });
+        if command.is_beside() {
+            self.start_beside(out);
+        }
+    }
+
+    /// One more beside the main command, as long as nothing has ended the container.
+    fn start_beside(&self, out: &mut Vec<Action>) {
+        let next = self.waiting(|role| matches!(role, Role::With { .. }));
+        out.extend(next.filter(|_| self.decided.is_none()).map(Action::Start));
+    }
+
+    pub(super) fn not_started(&mut self, id: CommandId, status: ExitStatus, now: Time, out: &mut Vec<Action>) {
+        let Some(command) = self.commands.get_mut(id) else { return };
+        command.state = State::NotStarted(status);
+        let role = command.role;
+        self.ended(role, status, now, out);
+        if matches!(role, Role::With { .. }) {
+            self.start_beside(out);
+        }
+        // Without any process of ours there is nothing to stop or to drain.
+        let nothing_ran = self.commands.iter().all(|command| matches!(command.state, State::Waiting | State::NotStarted(_)));
+        if let (true, Some(status)) = (nothing_ran, self.decided) {
+            self.exit(status, out);
+        }
+    }
+
+    pub(super) fn reaped(&mut self, pid: Pid, termination: Termination, now: Time, out: &mut Vec<Action>) {
+        let Some(id) = self.commands.iter().position(|command| command.child().is_some_and(|child| child.pid == pid)) else { return };
+        let Some(command) = self.commands.get_mut(id) else { return };
+        let status = ExitStatus::from(termination);
+        let status = if command.is_beside() { status.remapped(&self.policy.remap_exit) } else { status };
+        command.state = State::Ended(status);
+        let role = command.role;
+
+        let unasked = matches!(self.phase, Phase::Preparing | Phase::Running) && self.decided.is_none();
+        let (asked_by, killed_after) = self.asked();
+        let at = out.len();
+        self.ended(role, status, now, out);
+        let decides = unasked && self.decided.is_some() && (role == Role::Before || self.policy.exit_when == ExitWhen::Any);
+        out.insert(at, Action::Tell(Notice::Ended(id, Ending { pid, termination, asked_by, killed_after, decides })));
+        if role == Role::Main {
+            out.push(Action::ReclaimTerminal);
+            if let (true, Some(farewell)) = (self.policy.farewell, self.policy.rewrite.apply(Signal::TERM.into())) {
+                out.send(Target::Group(pid), farewell);
+            }
+        }
+    }
+
+    /// By which signal the commands were asked to end so far, and how long after it SIGKILL went out.
+    fn asked(&self) -> (Option<Signal>, Option<Time>) {
+        let killed_after = |ladder| match ladder {
+            Ladder::Grace { .. } => None,
+            Ladder::Killed { after, .. } => Some(after),
+        };
+        match self.phase {
+            Phase::Preparing | Phase::Running | Phase::Delaying { .. } | Phase::Finishing { .. } | Phase::Done => (None, None),
+            Phase::Stopping(ladder) => (self.stop_signal.map(|stop| stop.signal), killed_after(ladder)),
+            Phase::Draining(ladder) => (Some(Signal::TERM), killed_after(ladder)),
+        }
+    }
+
+    /// What follows from the end of a command, or from the lack of one.
+    fn ended(&mut self, role: Role, status: ExitStatus, now: Time, out: &mut Vec<Action>) {
+        match role {
+            Role::Before => self.before_ended(status, out),
+            Role::Main | Role::With { .. } => self.decide(status),
+            Role::Stop if status != ExitStatus::SUCCESS => self.stop_command_failed(now, out),
+            Role::Stop => {}
+            Role::After => self.finish(out),
+        }
+    }
+
+    fn before_ended(&mut self, status: ExitStatus, out: &mut Vec<Action>) {
+        let is_before = |role| role == Role::Before;
+        let (waiting, runs) = (self.waiting(is_before), self.children().any(|(role, _)| is_before(role)));
+        match (self.phase, self.policy.preparation) {
+            (Phase::Preparing, Preparation::InOrder) if status == ExitStatus::SUCCESS => match waiting {
+                Some(next) => out.push(Action::Start(next)),
+                None => self.start_main(out),
+            },
+            (Phase::Preparing, Preparation::Together) if waiting.is_none() && !runs => self.start_main(out),
+            // It has failed, or was asked to stop: nothing else starts.
+            (Phase::Preparing, Preparation::InOrder) => self.decided = self.decided.or(Some(status)),
+            (Phase::Stopping(_), _) if !runs => self.decided = self.decided.or(Some(status)),
+            (
+                Phase::Preparing
+                | Phase::Running
+                | Phase::Delaying { .. }
+                | Phase::Stopping(_)
+                | Phase::Draining(_)
+                | Phase::Finishing { .. }
+                | Phase::Done,
+                _,
+            ) => {}
+        }
+    }
+
+    /// Whether the end of a command, with this status, is the end of the container.
+    fn decide(&mut self, status: ExitStatus) {
+        let Policy { exit_when, .. } = self.policy;
+        let is_main_missing = matches!(self.commands.first(), Some(Command { state: State::NotStarted(_), .. }));
+        let over = match (self.phase, exit_when) {
+            (Phase::Running, ExitWhen::Any) => true,
+            (Phase::Running, ExitWhen::Watched) => {
+                let mut watched = self.commands.iter().filter(|command| command.is_watched());
+                is_main_missing || watched.all(|command| command.status().is_some())
+            }
+            // Once a stop was asked for, all are waited for.
+            (Phase::Delaying { .. } | Phase::Stopping(_), _) => {
+                !self.commands.iter().any(|command| command.is_beside() && command.child().is_some())
+            }
+            (Phase::Preparing | Phase::Draining(_) | Phase::Finishing { .. } | Phase::Done, _) => false,
+        };
+        if over && self.decided.is_none() {
+            let unasked = exit_when == ExitWhen::Any && self.phase == Phase::Running;
+            self.decided = Some(if unasked { status } else { self.status() });
+        }
+    }
+
+    /// The status of a container whose commands have ended.
+    pub(super) fn status(&self) -> ExitStatus {
+        let counts = |command: &&Command| match self.policy.exit_when {
+            ExitWhen::Any => command.role == Role::Main,
+            ExitWhen::Watched => command.is_watched(),
+        };
+        let mut statuses = self.commands.iter().filter(counts).filter_map(Command::status);
+        statuses.find(|status| *status != ExitStatus::SUCCESS).unwrap_or(ExitStatus::SUCCESS)
+    }
+}

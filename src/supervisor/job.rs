@@ -1,0 +1,100 @@
+//! Job control: what becomes of us, and of the terminal, when the main child is stopped, or a command that runs while there is none.
+
+use std::time::Duration;
+
+use super::commands::Child;
+use super::{Action, Out, Phase, Supervisor, Target, Time};
+use crate::config::{Placement, Policy, Role};
+use crate::signal::Signal;
+use crate::status::Pid;
+
+/// What becomes of us when the main child is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum JobControl {
+    /// Nobody here does job control: nothing.
+    Absent,
+    /// A shell above us does: stop as well, so that it sees its job stopped.
+    Above,
+    /// There is a terminal, but nobody above us in its session who could `fg` anything: a stop typed there is undone.
+    NobodyAbove,
+}
+
+/// A stop that comes later than this after our SIGTSTP is not its effect.
+const WANTED: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    pub(super) fn stopped(&mut self, pid: Pid, signal: Signal, now: Time, out: &mut Vec<Action>) {
+        let Policy { placement, .. } = self.policy;
+        let stopping = matches!(self.phase, Phase::Stopping(_));
+        let Some((role, child)) = self.children_mut().find(|(_, child)| child.pid == pid) else { return };
+        child.stopped = true;
+        // It may have stopped before it was asked to end: we hear of signals first.
+        if stopping && !std::mem::replace(&mut child.continued, true) {
+            return out.send(placement.job(pid), Signal::CONT);
+        }
+        if !role.is_the_job() {
+            return;
+        }
+        // It wants the terminal, and we may have it to give.
+        if role == Role::Main && self.job_control != JobControl::Absent && [Signal::TTIN, Signal::TTOU].contains(&signal) {
+            return out.push(Action::LendTerminal(signal));
+        }
+        self.job_is_stopped(signal, now, out);
+    }
+
+    /// It is, and the terminal cannot help it.
+    pub(super) fn job_is_stopped(&mut self, signal: Signal, now: Time, out: &mut Vec<Action>) {
+        let Some((_, job)) = self.children_mut().filter(|(role, _)| role.is_the_job()).last() else { return };
+        let wanted = job.stop_sent.take().is_some_and(|sent| now.saturating_sub(sent) <= WANTED);
+        let running = matches!(self.phase, Phase::Preparing | Phase::Running);
+        match self.job_control {
+            JobControl::Above if running => out.push(Action::Suspend(signal)),
+            // Only SIGTSTP: a background job stopped for its terminal access would stop again at once.
+            JobControl::Above | JobControl::NobodyAbove if signal == Signal::TSTP && !(running && wanted) => self.continue_job(out),
+            JobControl::Absent | JobControl::Above | JobControl::NobodyAbove => {}
+        }
+    }
+
+    pub(super) fn not_suspended(&self, signal: Signal, out: &mut Vec<Action>) {
+        if signal == Signal::TSTP && self.job().is_some_and(|job| job.stopped) {
+            self.continue_job(out);
+        }
+    }
+
+    pub(super) fn continue_job(&self, out: &mut Vec<Action>) {
+        if let Some(job) = self.job() {
+            out.send(self.policy.placement.job(job.pid), Signal::CONT);
+        }
+    }
+
+    fn job(&self) -> Option<&Child> {
+        self.children().filter(|(role, _)| role.is_the_job()).last().map(|(_, child)| child)
+    }
+
+    pub(super) fn continued(&mut self, pid: Pid) {
+        if let Some((_, child)) = self.children_mut().find(|(_, child)| child.pid == pid) {
+            child.stopped = false;
+        }
+    }
+}
+
+impl Role {
+    /// Whether a shell above us waits for it, and not only for us. What runs before or after the main command does so in its place: a ^Z
+    /// comes to us then, and is forwarded.
+    fn is_the_job(self) -> bool {
+        match self {
+            Self::Main | Self::Before | Self::After => true,
+            Self::With { .. } | Self::Stop => false,
+        }
+    }
+}
+
+impl Placement {
+    /// Whom the terminal would stop and continue with the main child: its group, unless that is ours too.
+    pub(super) fn job(self, main: Pid) -> Target {
+        match self {
+            Self::OwnGroup | Self::OwnSession => Target::Group(main),
+            Self::SharedGroup => Target::Process(main),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Stories of several commands.
+
+use super::*;
+use crate::config::ExitWhen;
+
+const WITH: Role = Role::With { watched: false };
+const WATCHED: Role = Role::With { watched: true };
+
+fn pid(id: CommandId) -> Pid {
+    if id == super::super::MAIN { MAIN } else { Pid::from_raw(30 + i32::try_from(id).unwrap()).unwrap() }
+}
+
+impl Story {
+    /// The main command and these others. Those that start at once have started.
+    fn of(policy: Policy, others: &[Role]) -> Self {
+        let mut story = Self(Supervisor::new(policy, JobControl::Absent, others.iter().copied()), Time::ZERO);
+        let mut actions = story.on(Event::Begun);
+        while let [Action::Start(id)] = actions[..] {
+            actions = story.on(Event::Started(id, pid(id)));
+        }
+        story
+    }
+
+    fn exits(&mut self, id: CommandId, code: u8) -> Vec<Action> {
+        let mut actions = self.on(Event::Reaped(pid(id), Termination::Exited(code)));
+        actions.retain(|action| *action != Action::ReclaimTerminal);
+        actions
+    }
+}
+
+fn to(id: CommandId, signal: Signal) -> Action {
+    Action::Send(Target::Process(pid(id)), signal.into())
+}
+
+fn drained() -> [Action; 2] {
+    [to_all(Signal::TERM), to_all(Signal::CONT)]
+}
+
+fn stopping_in(kill_after: u64) -> Policy {
+    Policy { kill_after: Some(seconds(kill_after)), ..Policy::default() }
+}
+
+#[test]
+fn each_mode_has_its_own_end_and_status() {
+    for (exit_when, others, ends, status) in [
+        (ExitWhen::Any, [WITH, WITH], &[(2, 5)][..], 5),
+        (ExitWhen::Any, [WITH, WITH], &[(0, 0)], 0),
+        (ExitWhen::Watched, [WITH, WITH], &[(1, 5), (2, 6), (0, 0)], 0),
+        (ExitWhen::Watched, [WATCHED, WATCHED], &[(2, 6), (1, 5), (0, 0)], 5),
+        (ExitWhen::Watched, [WATCHED, WITH], &[(0, 3), (1, 5)], 3),
+    ] {
+        let mut story = Story::of(Policy { exit_when, ..Policy::default() }, &others);
+        let (last, first) = ends.split_last().unwrap();
+        for (id, code) in first {
+            assert_eq!(story.exits(*id, *code), [], "{exit_when:?} {ends:?}");
+            assert_eq!(story.on(Event::ChildrenLeft), []);
+        }
+        story.exits(last.0, last.1);
+        assert_eq!(story.on(Event::ChildrenLeft), drained(), "{exit_when:?} {ends:?}");
+        assert_eq!(story.on(Event::NoChildren), [finish(status)], "{exit_when:?} {ends:?}");
+    }
+}
+
+#[test]
+fn a_main_command_that_crashes_beside_one_that_ignores_sigterm_ends_within_the_drain_time() {
+    let mut story = Story::of(Policy::default(), &[WITH]);
+    story.at(10).exits(0, 3);
+    assert_eq!(story.on(Event::ChildrenLeft), drained());
+    assert_eq!(story.at(15).on(Event::Elapsed), [to_all(Signal::KILL)]);
+    assert_eq!(story.exits(1, 9), []);
+    assert_eq!(story.on(Event::NoChildren), [finish(3)]);
+}
+
+#[test]
+fn after_a_stop_all_are_waited_for_and_the_status_is_the_main_commands() {
+    for exit_when in [ExitWhen::Any, ExitWhen::Watched] {
+        let mut story = Story::of(Policy { exit_when, ..stopping_in(4) }, &[WITH, WITH]);
+        let asked = [0, 1, 2].map(|id| to(id, Signal::TERM));
+        assert_eq!(story.signal(Signal::TERM), asked);
+        assert_eq!(story.exits(1, 7), []);
+        assert_eq!(story.exits(0, 2), []);
+        assert_eq!(story.on(Event::ChildrenLeft), [], "one is still there");
+        assert_eq!(story.at(4).on(Event::Elapsed), [to(2, Signal::KILL)]);
+        story.on(Event::Reaped(pid(2), Termination::Killed { signal: Signal::KILL, core_dumped: false }));
+        assert_eq!(story.on(Event::NoChildren), [finish(2)]);
+    }
+}
+
+#[test]
+fn while_a_stop_signal_is_held_the_stop_is_asked_for_already() {
+    let mut story = Story::of(Policy { stop_delay: seconds(3), ..Policy::default() }, &[WITH]);
+    story.signal(Signal::TERM);
+    assert_eq!(story.at(1).exits(1, 7), []);
+    assert_eq!(story.on(Event::ChildrenLeft), [], "the main command goes on");
+    assert_eq!(story.at(3).on(Event::Elapsed), [to(0, Signal::TERM)]);
+    story.exits(0, 2);
+    assert_eq!(story.on(Event::NoChildren), [finish(2)]);
+}
+
+#[test]
+fn signals_go_to_all_that_run() {
+    let mut story = Story::of(Policy { exit_when: ExitWhen::Watched, ..Policy::default() }, &[WITH, WITH]);
+    story.exits(1, 0);
+    assert_eq!(story.signal(Signal::HUP), [to(0, Signal::HUP), to(2, Signal::HUP)]);
+}
+
+#[test]
+fn what_comes_before_does_so_in_order_and_a_failure_is_the_end() {
+    let mut story = Story::of(Policy::default(), &[Role::Before, Role::Before, WITH]);
+    assert_eq!(story.0.phase(), Phase::Preparing);
+    assert_eq!(story.signal(Signal::HUP), [to(1, Signal::HUP)]);
+    assert_eq!(story.exits(1, 0), [Action::Start(2)]);
+    story.on(Event::Started(2, pid(2)));
+    assert_eq!(story.exits(2, 4), []);
+    assert_eq!(story.on(Event::ChildrenLeft), drained());
+    assert_eq!(story.on(Event::NoChildren), [finish(4)]);
+}
+
+#[test]
+fn a_stop_while_something_comes_before_goes_to_it_and_is_the_end() {
+    let mut story = Story::of(Policy { stop_delay: seconds(9), ..stopping_in(2) }, &[Role::Before, Role::Stop, Role::After]);
+    assert_eq!(story.signal(Signal::TERM), [to(1, Signal::TERM)], "neither a delay nor the stop command");
+    assert_eq!(story.at(2).on(Event::Elapsed), [to(1, Signal::KILL)]);
+    assert_eq!(story.exits(1, 0), []);
+    assert_eq!(story.on(Event::NoChildren), [finish(0)], "and nothing after");
+}
+
+#[test]
+fn what_cannot_be_started_has_ended_with_its_status() {
+    let missing = |id| Event::NotStarted(id, ExitStatus::NOT_FOUND);
+    let mut story = Story(Supervisor::new(Policy::default(), JobControl::Absent, [WITH]), Time::ZERO);
+    story.on(Event::Begun);
+    assert_eq!(story.on(missing(0)), [finish(127)], "there is nothing to drain");
+
+    for (exit_when, decides) in [(ExitWhen::Any, true), (ExitWhen::Watched, false)] {
+        let mut story = Story(Supervisor::new(Policy { exit_when, ..Policy::default() }, JobControl::Absent, [WITH, WITH]), Time::ZERO);
+        story.on(Event::Begun);
+        assert_eq!(story.on(Event::Started(0, MAIN)), [Action::Start(1)]);
+        assert_eq!(story.on(missing(1)), if decides { vec![] } else { vec![Action::Start(2)] });
+        let next = story.on(Event::ChildrenLeft);
+        assert_eq!(next, if decides { drained().to_vec() } else { vec![] });
+    }
+}
+
+#[test]
+fn a_stop_command_takes_the_place_of_the_signal_to_the_main_command() {
+    let mut story = Story::of(stopping_in(5), &[WITH, Role::Stop]);
+    assert_eq!(story.signal(Signal::TERM), [to(1, Signal::TERM), Action::Start(2)]);
+    story.on(Event::Started(2, pid(2)));
+    assert_eq!(story.exits(2, 0), []);
+    assert_eq!(story.signal(Signal::INT), [to(0, Signal::INT), to(1, Signal::INT)]);
+    assert_eq!(story.at(5).on(Event::Elapsed), [to(0, Signal::KILL), to(1, Signal::KILL)]);
+}
+
+#[test]
+fn the_signal_is_sent_after_all_if_the_stop_command_fails() {
+    for fails in [Event::NotStarted(1, ExitStatus::NOT_FOUND), Event::Reaped(pid(1), Termination::Exited(1))] {
+        let mut story = Story::of(Policy { stop_delay: seconds(3), ..stopping_in(5) }, &[Role::Stop]);
+        assert_eq!(story.signal(Signal::TERM), []);
+        assert_eq!(story.at(3).on(Event::Elapsed), [Action::Start(1)]);
+        if matches!(fails, Event::Reaped(..)) {
+            story.on(Event::Started(1, pid(1)));
+        }
+        assert_eq!(story.at(4).on(fails), [to(0, Signal::TERM)]);
+        assert_eq!(story.0.deadline(), Some(seconds(8)), "the clock has started with the stop");
+    }
+}
+
+#[test]
+fn a_stop_command_that_hangs_is_killed_with_the_command() {
+    let mut story = Story::of(stopping_in(5), &[Role::Stop]);
+    story.signal(Signal::TERM);
+    story.on(Event::Started(1, pid(1)));
+    assert_eq!(story.at(5).on(Event::Elapsed), [to(0, Signal::KILL), to(1, Signal::KILL)]);
+    assert_eq!(story.exits(1, 137), [], "too late for the signal");
+}
+
+#[test]
+fn what_comes_after_has_the_drain_time_in_all() {
+    let mut story = Story::of(Policy::default(), &[Role::After, Role::After]);
+    story.exits(0, 3);
+    assert_eq!(story.at(10).on(Event::NoChildren), [Action::Start(1)]);
+    story.on(Event::Started(1, pid(1)));
+    assert_eq!(story.signal(Signal::TERM), [to(1, Signal::TERM)]);
+    assert_eq!(story.at(12).exits(1, 8), [Action::Start(2)]);
+    story.on(Event::Started(2, pid(2)));
+    assert_eq!(story.at(15).on(Event::Elapsed), [to_group_of(2, Signal::KILL), finish(3)]);
+}
+
+fn to_group_of(id: CommandId, signal: Signal) -> Action {
+    Action::Send(Target::Group(pid(id)), signal.into())
+}
+
+#[test]
+fn out_of_memory_begins_a_stop_once_all_is_reaped() {
+    let mut story = Story::of(Policy { exit_on_oom: true, stop_delay: seconds(9), ..stopping_in(2) }, &[]);
+    assert_eq!(story.on(Event::OutOfMemory(1)), [], "the victim may be the command");
+    assert_eq!(story.on(Event::ChildrenLeft), [to(0, Signal::TERM)], "without the delay");
+    story.exits(0, 0);
+    assert_eq!(story.on(Event::NoChildren), [finish(137)]);
+
+    let mut story = Story::of(Policy::default(), &[]);
+    story.on(Event::OutOfMemory(1));
+    assert_eq!(story.on(Event::ChildrenLeft), []);
+    story.exits(0, 0);
+    assert_eq!(story.on(Event::NoChildren), [finish(0)], "only said");
+}
+
+#[test]
+fn what_runs_in_place_of_the_main_command_is_the_job_of_the_shell() {
+    let group = |id| Action::Send(Target::Group(pid(id)), Signal::CONT.into());
+    for (job_control, on_a_stop) in [(JobControl::Above, Action::Suspend(Signal::TSTP)), (JobControl::NobodyAbove, group(1))] {
+        let mut story = Story(Supervisor::new(Policy::default(), job_control, [Role::Before, Role::After]), Time::ZERO);
+        story.on(Event::Begun);
+        story.on(Event::Started(1, pid(1)));
+        assert_eq!(story.on(Event::Stopped(pid(1), Signal::TSTP)), [on_a_stop]);
+        assert_eq!(story.on(Event::Signaled(Signal::CONT.into())), [group(1)]);
+        story.exits(1, 0);
+        story.on(Event::Started(0, pid(0)));
+        story.exits(0, 0);
+        assert_eq!(story.on(Event::NoChildren), [Action::Start(2)]);
+        story.on(Event::Started(2, pid(2)));
+        // The end is near: it goes on.
+        assert_eq!(story.on(Event::Stopped(pid(2), Signal::TSTP)), [group(2)]);
+    }
+}

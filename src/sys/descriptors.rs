@@ -1,0 +1,111 @@
+//! Descriptors: what was inherited is passed on untouched, and then let go.
+
+use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
+use nix::unistd::{chdir, close, fchdir};
+
+use super::{check, directory};
+
+/// Where /proc is missing and `close_range` too, descriptors are tried one by one up to here.
+const HIGHEST_GUESS: RawFd = 65_536;
+
+/// Puts a placeholder on each of 0, 1 and 2 that is closed, so that nothing we open lands there. It is closed again by the
+/// command's exec.
+pub fn fill_standard() {
+    for descriptor in 0..=2 {
+        if !is_open(descriptor) {
+            open_placeholder();
+        }
+    }
+}
+
+fn is_open(descriptor: RawFd) -> bool {
+    // SAFETY: only its flags are asked for; if it is closed, EBADF says so.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    fcntl(borrowed, FcntlArg::F_GETFD).is_ok()
+}
+
+/// Opens /dev/null at the lowest free descriptor, and leaves it open. Where it is missing, a handle of `/` that can do nothing keeps
+/// the place taken.
+fn open_placeholder() {
+    let opened = open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+        .or_else(|_| open(c"/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()));
+    if let Ok(descriptor) = opened {
+        let _ = descriptor.into_raw_fd();
+    }
+}
+
+/// Lets go of all that we inherited: stdin becomes /dev/null, everything from 3 up is closed but `keep`, and the working directory is
+/// `/`. Pipes get their end of file, and file systems can be unmounted, when the command is done with them.
+///
+/// stdout and stderr stay: people write to /proc/1/fd/1 and /2.
+pub fn let_go<const COUNT: usize>(mut keep: [Option<RawFd>; COUNT]) {
+    let _ = close(0);
+    open_placeholder();
+    keep.sort_unstable();
+    let mut first = 3;
+    for kept in keep.iter().flatten() {
+        close_range(first, kept - 1);
+        first = kept + 1;
+    }
+    close_range(first, RawFd::MAX);
+    if let Err(error) = chdir(c"/") {
+        log::warn!("cannot change the working directory to /: {}", std::io::Error::from(error));
+    }
+}
+
+/// The working directory, to be entered again by a command that starts later.
+#[must_use]
+pub fn working_directory() -> Option<OwnedFd> {
+    open(c".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()
+}
+
+/// Does `work` in this directory, if there is one, and goes back to `/`. The directory may be gone: no reason not to do it.
+pub fn inside<T>(directory: Option<&OwnedFd>, work: impl FnOnce() -> T) -> T {
+    let entered = directory.is_some_and(|directory| fchdir(directory).is_ok());
+    let done = work();
+    if entered {
+        let _ = chdir(c"/");
+    }
+    done
+}
+
+/// Leaves a command, before its exec, /dev/null as stdin, closed where there is none, and stdout and stderr.
+pub(super) fn keep_output_only() {
+    let _ = close(0);
+    // It takes the lowest free number.
+    if let Ok(stdin) = open(c"/dev/null", OFlag::O_RDONLY, Mode::empty()) {
+        let _ = stdin.into_raw_fd();
+    }
+    close_range(3, RawFd::MAX);
+}
+
+/// Closes all descriptors from `first` to `last`.
+fn close_range(first: RawFd, last: RawFd) {
+    if first > last {
+        return;
+    }
+    // SAFETY: nothing of ours is open in this range; whoever calls names what to keep.
+    let closed = check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) });
+    // ENOSYS before Linux 5.9; EPERM from seccomp filters that do not know it.
+    if closed.is_ok() {
+        return;
+    }
+    let close = |descriptor| {
+        let _ = close(descriptor);
+    };
+    match directory::numbers(c"/proc/self/fd") {
+        Some(open) => open.into_iter().filter(|descriptor| (first..=last).contains(descriptor)).for_each(close),
+        None => (first..=last.min(HIGHEST_GUESS)).for_each(close),
+    }
+}
+
+/// Does `work` with stdin's place free, for where descriptors are so scarce that there is no other.
+pub(super) fn with_spare<T>(work: impl FnOnce() -> T) -> T {
+    let _ = close(0);
+    let done = work();
+    open_placeholder();
+    done
+}

@@ -1,0 +1,98 @@
+//! Many processes, many signals, and none at all.
+
+use std::time::Duration;
+
+use crate::support::{Process, Running, Scenario, wait_until};
+
+#[test]
+fn twenty_thousand_orphans_are_reaped_among_a_thousand_live_children() {
+    let live = "daemon [ forever ] ".repeat(1000);
+    for scenario in [Scenario::container(), Scenario::plain()] {
+        let running = scenario.probe(&format!("{live} orphans 20000 say ready forever")).start().ready();
+        wait_until("the last zombie", || running.init.zombies() == 0);
+        assert_eq!(running.init.children().len(), 1001);
+        running.signal(15);
+        assert_eq!(running.finish().status, 128 + 15);
+    }
+}
+
+#[test]
+fn nothing_wakes_it_in_five_idle_seconds() {
+    let idle = |scenario: Scenario| scenario.prepare("open 9").probe("block-all say ready until 64").start().ready();
+    let running = [idle(Scenario::container()), idle(Scenario::plain().options("-t 1s -v"))];
+    let switches = |running: &Running| {
+        // After a first signal it is past its start.
+        running.signal(1);
+        running.stdout.expect_part("signal 1 ");
+        running.init.wait_until_idle();
+        running.init.context_switches()
+    };
+    let before: Vec<_> = running.iter().map(switches).collect();
+    std::thread::sleep(Duration::from_secs(5));
+    let after: Vec<_> = running.iter().map(|running| running.init.context_switches()).collect();
+    assert_eq!(before, after);
+    running[0].signal(10);
+    running[0].stdout.expect_part("signal 10 ");
+    assert!(running[0].init.context_switches() > after[0], "the count counts nothing");
+}
+
+#[test]
+fn twenty_thousand_signals_arrive_in_order_while_orphans_are_reaped() {
+    /// So many are on their way at most: far below the limit.
+    const WINDOW: usize = 500;
+    let steps = "block-all fork [ orphans 3000 ] say ready until 64";
+    let running = Scenario::container().probe(steps).start().ready();
+    let send = |value| running.init.queue(40, value).expect("room");
+    (0..WINDOW).for_each(send);
+    for value in 0..20_000 {
+        let line = running.stdout.next();
+        assert!(line.starts_with("signal 40 code -1 ") && line.ends_with(&format!(" value {value}")), "{value}: {line}");
+        if value + WINDOW < 20_000 {
+            send(value + WINDOW);
+        }
+    }
+    wait_until("the last zombie", || running.init.zombies() == 0);
+    running.signal(64);
+    assert_eq!(running.finish().status, 0);
+}
+
+#[test]
+fn a_queue_full_of_signals_does_not_keep_it_from_reaping() {
+    let steps = "fork [ daemon [ setsid forever ] ] block-all say ready until 64";
+    let running = Scenario::plain().options("-wvv").probe(steps).start().ready();
+    wait_until("the orphan", || running.init.children().len() == 2);
+    let orphan = running.init.children()[1];
+    running.signal(19);
+    wait_until("a stopped firstmate", || running.init.state() == Some('T'));
+    (0..200).for_each(|value| running.init.queue(40, value).expect("room"));
+    orphan.signal(9);
+    wait_until("a zombie", || orphan.state() == Some('Z'));
+    running.signal(64);
+    running.signal(18);
+    let log = running.finish().stderr;
+    let reaped = log.iter().position(|line| line.contains("warning: reaped zombie process with pid=")).expect("a line of it");
+    let received = log[..reaped].iter().filter(|line| line.ends_with("received SIGRTMIN+6")).count();
+    assert!((1..=32).contains(&received), "{received} signals were read before");
+}
+
+#[test]
+fn it_works_on_when_no_memory_can_be_had() {
+    let steps = "block-all say ready until 64 orphans 50 die 9";
+    for options in ["", "-w", "-gvv"] {
+        let running = Scenario::container().options(options).probe(steps).start().ready();
+        no_more_memory(running.init);
+        for signal in [1, 40, 64] {
+            running.init.queue(signal, 1).expect("room");
+            running.stdout.expect_part("signal ");
+        }
+        let finished = running.finish();
+        assert_eq!(finished.status, 128 + 9, "{options}: {finished:?}");
+    }
+}
+
+fn no_more_memory(process: Process) {
+    let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: it reads one limit.
+    let result = unsafe { libc::prlimit(process.0, libc::RLIMIT_AS, &raw const none, std::ptr::null_mut()) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}

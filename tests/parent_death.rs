@@ -1,9 +1,6 @@
 //! What becomes of firstmate when its own parent dies.
 
-use std::fs::File;
-use std::os::fd::AsRawFd;
-
-use crate::support::{Directory, Process, Running, Scenario, probe, wait_until};
+use crate::support::{Directory, Lease, Process, Running, Scenario, probe, wait_until};
 
 /// firstmate's parent is a child of PID 1, and never ends by itself.
 fn with_a_parent() -> Scenario {
@@ -25,20 +22,15 @@ fn the_death_of_the_parent_sends_the_signal_and_it_is_forwarded() {
 fn a_parent_that_dies_before_the_kernel_was_asked_counts_too() {
     let directory = Directory::new();
     let program = directory.copy(&probe(), "probe");
-    // Whoever executes the file waits until we give the lease up: firstmate stands between its first look at its parent and prctl.
-    // SAFETY: no handler; the default action of the lease's SIGIO would be to end us.
-    unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
-    let file = File::open(&program).expect("a file");
-    // SAFETY: the descriptor is open.
-    let lease = |command, kind: i32| unsafe { libc::fcntl(file.as_raw_fd(), command, kind) };
-    assert_eq!(lease(libc::F_SETLEASE, libc::F_WRLCK), 0, "{}", std::io::Error::last_os_error());
+    // In the exec firstmate stands between its first look at its parent and prctl.
+    let lease = Lease::take(&program);
     let scenario = with_a_parent().options("-p USR1").prepare("block-all").command([program.as_os_str(), "until".as_ref(), "10".as_ref()]);
     let running = scenario.start();
-    wait_until("the exec", || lease(libc::F_GETLEASE, 0) != libc::F_WRLCK);
+    lease.wait_for_the_exec();
     let (parent, firstmate) = (parent(&running), parent(&running).children()[0]);
     parent.signal(libc::SIGKILL);
     wait_until("another parent", || running.init.children().contains(&firstmate));
-    assert_eq!(lease(libc::F_SETLEASE, libc::F_UNLCK), 0);
+    drop(lease);
     running.stdout.expect_part("signal 10");
 }
 

@@ -62,6 +62,7 @@ fn a_queue_full_of_signals_does_not_keep_it_from_reaping() {
     let running = Scenario::plain().options("-wvv").probe(steps).start().ready();
     wait_until("the orphan", || running.init.children().len() == 2);
     let orphan = running.init.children()[1];
+    wait_until("a firstmate that waits for signals", || running.init.is_idle());
     running.signal(19);
     wait_until("a stopped firstmate", || running.init.state() == Some('T'));
     (0..200).for_each(|value| running.init.queue(40, value).expect("room"));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Freezer, Process, Running, Scenario, is_root, skip, wait_until};
+use crate::support::{Directory, Freezer, Lease, Process, Running, Scenario, is_root, probe, skip, wait_until};
 
 fn main_child(running: &Running) -> Process {
     running.init.children()[0]
@@ -23,6 +23,24 @@ fn a_command_that_ignores_sigterm_is_killed_after_the_grace_period_and_not_befor
     assert!(asked.elapsed() >= Duration::from_millis(500), "{:?}", asked.elapsed());
     assert_eq!(finished.status, 137);
     assert_eq!(finished.stderr, ["firstmate[1]: warning: the command was killed by SIGKILL: it had not ended 0.5s after SIGTERM"]);
+}
+
+#[test]
+fn what_a_start_took_is_not_taken_from_the_grace_period() {
+    let directory = Directory::new();
+    let program = directory.copy(&probe(), "probe");
+    let lease = Lease::take(&program);
+    let scenario = Scenario::container().options("-t 400ms").prepare("block-all kill-self 15");
+    let running = scenario.command([program.as_os_str(), "until".as_ref(), "64".as_ref()]).start();
+    lease.wait_for_the_exec();
+    std::thread::sleep(Duration::from_millis(300));
+    let started = Instant::now();
+    drop(lease);
+    running.stdout.expect_part("signal 15 ");
+    // It looks at the clock again.
+    running.signal(libc::SIGUSR1);
+    assert_eq!(running.finish().status, 137);
+    assert!(started.elapsed() >= Duration::from_millis(400), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::time::Duration;
 
 use log::{Level, LevelFilter};
 use nix::errno::Errno;
@@ -110,7 +109,6 @@ impl<'queue> Container<'queue> {
             }
             let slice = self.supervisor.deadline().map(|deadline| self.clock.slice(deadline));
             let memory_changed = self.queue.wait(slice, self.memory.events());
-            self.clock.advance(slice.unwrap_or(Duration::MAX));
             if memory_changed {
                 self.look_at_memory();
             }

@@ -8,8 +8,8 @@ const SLICE: Duration = Duration::from_millis(500);
 /// Counts the time in which we could have acted.
 ///
 /// `CLOCK_MONOTONIC` runs on while a cgroup is frozen (`docker pause`) or a virtual machine is stopped. A grace period measured by it
-/// would be over at the thaw, before the processes that it was for had run at all. So each sleep is credited with at most the length
-/// that was asked for.
+/// would be over at the thaw, before the processes that it was for had run at all. So what passes between two looks at the clock counts for
+/// no more than the longest sleep. (Without a deadline we sleep for longer, and nobody needs the time.)
 pub struct ActiveClock {
     active: Duration,
     last: Instant,
@@ -22,9 +22,11 @@ impl ActiveClock {
         Self { active: Duration::ZERO, last: Instant::now() }
     }
 
-    /// The active time as of the last [`ActiveClock::advance`].
-    #[must_use]
-    pub fn now(&self) -> Duration {
+    /// The active time. To be asked for each event anew: a period that begins with an older time ends too early.
+    pub fn now(&mut self) -> Duration {
+        let now = Instant::now();
+        self.active = self.active.saturating_add(now.duration_since(self.last).min(SLICE));
+        self.last = now;
         self.active
     }
 
@@ -32,13 +34,6 @@ impl ActiveClock {
     #[must_use]
     pub fn slice(&self, deadline: Duration) -> Duration {
         deadline.saturating_sub(self.active).min(SLICE)
-    }
-
-    /// Takes in the time since the last call, at most `slice` of it: what that sleep was meant to take.
-    pub fn advance(&mut self, slice: Duration) {
-        let now = Instant::now();
-        self.active = self.active.saturating_add(now.duration_since(self.last).min(slice));
-        self.last = now;
     }
 }
 
@@ -50,8 +45,15 @@ mod tests {
     fn a_freeze_counts_for_no_more_than_the_slice() {
         let mut clock = ActiveClock::start();
         clock.last -= Duration::from_secs(3600);
-        clock.advance(Duration::from_millis(20));
-        assert_eq!(clock.now(), Duration::from_millis(20));
+        assert_eq!(clock.now(), SLICE);
+        assert!(clock.now() < SLICE * 2);
+    }
+
+    #[test]
+    fn each_look_takes_in_what_has_passed() {
+        let mut clock = ActiveClock::start();
+        clock.last -= Duration::from_millis(20);
+        assert!(clock.now() >= Duration::from_millis(20));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod cgroup;
 mod directory;
 mod full_pipe;
+mod lease;
 mod process;
 mod pty;
 mod trace;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 pub use cgroup::{Cgroup, Freezer};
 pub use directory::Directory;
 pub use full_pipe::FullPipe;
+pub use lease::Lease;
 pub use process::Process;
 pub use pty::{CTRL_C, CTRL_D, CTRL_Z, Pty};
 pub use trace::Tracer;

@@ -1,10 +1,12 @@
-//! Tells the program which commit it was built from, and the user when it would not be static.
+//! Tells the program which commit it was built from, the linker where code goes, and the user when the binary would not be static.
 
 use std::env;
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=layout.ld");
+    println!("cargo::rustc-link-arg-bins=-Wl,--script={}/layout.ld", env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     for file in ["HEAD", "index"] {
         if let Some(path) = git(&["rev-parse", "--git-path", file]) {
             println!("cargo::rerun-if-changed={path}");

@@ -90,7 +90,7 @@ impl<'queue> Container<'queue> {
     }
 
     /// The loop. Each turn: the signals, the children, the deadline; then sleep.
-    pub(super) fn supervise(mut self) -> ExitStatus {
+    pub(super) fn supervise(&mut self) -> ExitStatus {
         loop {
             while let Some(received) = self.queue.next_received() {
                 log::debug!(signal = received.signal.name().as_str(); "received {}", received.signal);
@@ -104,7 +104,7 @@ impl<'queue> Container<'queue> {
             if let Some(status) = self.finished {
                 // Once more, for a job of the command may have had it so far.
                 self.give_terminal_back();
-                self.end_report.write();
+                std::mem::take(&mut self.end_report).write();
                 return status;
             }
             let slice = self.supervisor.deadline().map(|deadline| self.clock.slice(deadline));
@@ -117,9 +117,10 @@ impl<'queue> Container<'queue> {
 
     /// Until there is nothing left to reap: SIGCHLD only wakes us, any number of them may have become one.
     fn reap(&mut self) {
+        let mut has_looked_at_memory = false;
         loop {
             match reap::next() {
-                Ok(Reap::Ended(pid, termination)) => self.reaped(pid, termination),
+                Ok(Reap::Ended(pid, termination)) => has_looked_at_memory = self.reaped(pid, termination),
                 Ok(Reap::Stopped(pid, signal)) => self.feed(Event::Stopped(pid, signal)),
                 Ok(Reap::Continued(pid)) => self.feed(Event::Continued(pid)),
                 Ok(Reap::Trapped(pid, signal)) => {
@@ -131,7 +132,9 @@ impl<'queue> Container<'queue> {
                 }
                 Ok(Reap::Nothing) => return self.feed(Event::ChildrenLeft),
                 Ok(Reap::NoChildren) => {
-                    self.look_at_memory();
+                    if !has_looked_at_memory {
+                        self.look_at_memory();
+                    }
                     return self.feed(Event::NoChildren);
                 }
                 Err(error) => {
@@ -144,16 +147,18 @@ impl<'queue> Container<'queue> {
         }
     }
 
-    fn reaped(&mut self, pid: Pid, termination: Termination) {
+    /// Whether it has looked at the memory, because this may be a victim of the kernel, or the parent of one.
+    fn reaped(&mut self, pid: Pid, termination: Termination) -> bool {
         if !self.supervisor.is_command(pid) {
             let level = if self.warn_on_reap { Level::Warn } else { Level::Debug };
             log::log!(level, pid = pid.as_raw(), status = ExitStatus::from(termination).code(); "reaped zombie process with pid={pid}, {termination}");
         }
-        // A victim of the kernel, or the parent of one.
-        if self.supervisor.main_pid() == Some(pid) || matches!(termination, Termination::Killed { signal: Signal::KILL, .. }) {
+        let looks = self.supervisor.main_pid() == Some(pid) || matches!(termination, Termination::Killed { signal: Signal::KILL, .. });
+        if looks {
             self.look_at_memory();
         }
         self.feed(Event::Reaped(pid, termination));
+        looks
     }
 
     fn look_at_memory(&mut self) {

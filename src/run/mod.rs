@@ -36,7 +36,11 @@ pub fn run(arguments: &Arguments) -> u8 {
     let mut queue = Queue::open();
     report::init(Stderr::new(report::dropped_line));
     let status = match cli::parse(&arguments.to_vec(), |name| env::var_os(name)) {
-        Ok(Request::Run(config)) => set_up(*config, inherited, &mut queue).map_or_else(|failed| failed, Container::supervise),
+        Ok(Request::Run(config)) => match set_up(*config, inherited, &mut queue) {
+            // At once: the kernel takes everything back faster than we could give it piece by piece.
+            Ok(mut container) => process::exit(container.supervise()),
+            Err(failed) => failed,
+        },
         Ok(Request::Pause(pause)) => {
             log::set_max_level(pause.log_level);
             report::set_format(pause.log_format);

@@ -112,8 +112,9 @@ fn open_in(version: Version, place: &str, rest: &str) -> Option<MemoryWatch> {
 fn count(counter: &File) -> Option<u64> {
     let mut buffer = [0; 512];
     let length = counter.read_at(&mut buffer, 0).ok()?;
-    let text = str::from_utf8(buffer.get(..length)?).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")).and_then(|kills| kills.parse().ok())
+    let mut lines = buffer.get(..length)?.split(|byte| *byte == b'\n');
+    let kills = lines.find_map(|line| line.strip_prefix(b"oom_kill "))?;
+    str::from_utf8(kills).ok()?.parse().ok()
 }
 
 /// All of a file of /proc that is shorter than the buffer: the kernel gives it in one piece, and the heap need not grow for it.

@@ -1,6 +1,6 @@
 //! Who is measured.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -36,12 +36,23 @@ fn beside_target(glibc: &Path) -> PathBuf {
     target.join(format!("{}-unknown-linux-musl/release/firstmate", std::env::consts::ARCH))
 }
 
-/// All that are there. Loud about those that are not.
-pub fn find() -> Vec<Candidate> {
+/// No init at all for users: what the kernel takes whoever asks.
+const BAREST: &str = "barest";
+
+/// All that are there, with the benchmark's own command as the barest. Loud about those that are not.
+pub fn find(command: &OsStr) -> Vec<Candidate> {
     let glibc = PathBuf::from(env!("CARGO_BIN_EXE_firstmate"));
     let musl = std::env::var_os("FIRSTMATE_MUSL").map_or_else(|| beside_target(&glibc), PathBuf::from);
     let in_path = |name: &'static str| (name, which(name));
-    let all = [(MUSL, musl), (GLIBC, glibc), in_path(REFERENCE), in_path("tini"), in_path("dumb-init"), in_path("catatonit")];
+    let all = [
+        (MUSL, musl),
+        (GLIBC, glibc),
+        in_path(REFERENCE),
+        in_path("tini"),
+        in_path("dumb-init"),
+        in_path("catatonit"),
+        (BAREST, command.into()),
+    ];
     let mut found = Vec::new();
     for (name, path) in all {
         if path.is_file() {

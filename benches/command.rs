@@ -1,6 +1,8 @@
 //! The command that the benchmark has the inits run: static, without a C library, with nothing to start. So the times are the inits'.
 //!
 //! Its first argument says what it does. Descriptor 3 takes the time at each step, in nanoseconds of CLOCK_MONOTONIC.
+//!
+//! Called with an option it is the barest init instead, which only shows how much of a time is the kernel's.
 #![no_std]
 #![no_main]
 
@@ -11,8 +13,10 @@ mod number {
     pub const WRITE: usize = 1;
     pub const SIGPROCMASK: usize = 14;
     pub const CLONE: usize = 56;
+    pub const EXECVE: usize = 59;
     pub const EXIT: usize = 60;
     pub const WAIT4: usize = 61;
+    pub const KILL: usize = 62;
     pub const SIGTIMEDWAIT: usize = 128;
     pub const CLOCK_GETTIME: usize = 228;
     pub const PPOLL: usize = 271;
@@ -24,14 +28,20 @@ mod number {
     pub const PPOLL: usize = 73;
     pub const EXIT: usize = 93;
     pub const CLOCK_GETTIME: usize = 113;
+    pub const KILL: usize = 129;
     pub const SIGPROCMASK: usize = 135;
     pub const SIGTIMEDWAIT: usize = 137;
     pub const CLONE: usize = 220;
+    pub const EXECVE: usize = 221;
     pub const WAIT4: usize = 260;
 }
 
 const SIGCHLD: usize = 17;
+const WNOHANG: usize = 1;
+const CLONE_VM: usize = 0x100;
+const CLONE_VFORK: usize = 0x4000;
 const CLOCK_MONOTONIC: usize = 1;
+static NO_SIGNAL: u64 = 0;
 static EVERY_SIGNAL: u64 = u64::MAX;
 static ALL_BUT_SIGCHLD: u64 = !(1 << (SIGCHLD - 1));
 
@@ -41,6 +51,8 @@ global_asm!(".globl _start", "_start: mov rdi, [rsp]", "lea rsi, [rsp + 8]", "an
 #[cfg(target_arch = "aarch64")]
 global_asm!(".globl _start", "_start: ldr x0, [sp]", "add x1, sp, 8", "bl main");
 
+// Inlined: the child of a vfork would overwrite the frame that its parent returns to.
+#[inline(always)]
 fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> usize {
     let result;
     // SAFETY: the callers pass what the system call asks for.
@@ -57,8 +69,8 @@ fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> usize {
     result
 }
 
-fn exit() -> ! {
-    call(number::EXIT, 0, 0, 0, 0);
+fn exit(status: usize) -> ! {
+    call(number::EXIT, status, 0, 0, 0);
     loop {}
 }
 
@@ -75,8 +87,9 @@ fn tell() {
     call(number::WRITE, 3, (&raw const nanoseconds) as usize, 8, 0);
 }
 
-fn block_signals() {
-    call(number::SIGPROCMASK, 0, (&raw const EVERY_SIGNAL) as usize, 0, 8);
+fn set_mask(mask: &'static u64) {
+    const SIG_SETMASK: usize = 2;
+    call(number::SIGPROCMASK, SIG_SETMASK, (&raw const *mask) as usize, 0, 8);
 }
 
 fn wait_for_signal() {
@@ -90,9 +103,33 @@ fn orphan(then: fn() -> !) {
         if call(number::CLONE, SIGCHLD, 0, 0, 0) == 0 {
             then();
         }
-        exit();
+        exit(0);
     }
     call(number::WAIT4, middle, 0, 0, 0);
+}
+
+/// Starts the command, sends it each signal, reaps what there is, and ends as it does.
+fn be_init(program: usize, arguments: usize, environment: usize) -> ! {
+    set_mask(&EVERY_SIGNAL);
+    let command = call(number::CLONE, CLONE_VM | CLONE_VFORK | SIGCHLD, 0, 0, 0);
+    if command == 0 {
+        set_mask(&NO_SIGNAL);
+        call(number::EXECVE, program, arguments, environment, 0);
+        exit(127);
+    }
+    loop {
+        let signal = call(number::SIGTIMEDWAIT, (&raw const EVERY_SIGNAL) as usize, 0, 0, 8);
+        if signal != SIGCHLD {
+            call(number::KILL, command, signal, 0, 0);
+        }
+        let mut status = 0_u32;
+        while let reaped @ 1.. = call(number::WAIT4, usize::MAX, (&raw mut status) as usize, WNOHANG, 0).cast_signed() {
+            if reaped.cast_unsigned() == command {
+                let [signal, exit_status, ..] = status.to_le_bytes();
+                exit(usize::from(if signal == 0 { exit_status } else { 128 + signal }));
+            }
+        }
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -109,10 +146,23 @@ extern "C" fn main(count: usize, arguments: *const *const u8) -> ! {
         sum
     };
     match letter(1) {
+        // [OPTION]... -- COMMAND [ARGUMENT]...
+        b'-' => {
+            // SAFETY: as above; the environment follows the arguments and their null.
+            let (first, environment) = unsafe {
+                let mut at = 1;
+                while !matches!([**arguments.add(at), *(*arguments.add(at)).add(1), *(*arguments.add(at)).add(2)], [b'-', b'-', 0]) {
+                    at += 1;
+                }
+                (arguments.add(at + 1), arguments.add(count + 1))
+            };
+            // SAFETY: as above.
+            be_init(unsafe { *first } as usize, first as usize, environment as usize);
+        }
         // exit
         b'e' => {
             tell();
-            exit();
+            exit(0);
         }
         // pause
         b'p' => {
@@ -121,7 +171,7 @@ extern "C" fn main(count: usize, arguments: *const *const u8) -> ! {
         }
         // signals
         b's' => {
-            block_signals();
+            set_mask(&EVERY_SIGNAL);
             loop {
                 tell();
                 wait_for_signal();
@@ -129,12 +179,12 @@ extern "C" fn main(count: usize, arguments: *const *const u8) -> ! {
         }
         // orphans LIVING DYING: the second number of them after a signal
         _ => {
-            block_signals();
+            set_mask(&EVERY_SIGNAL);
             (0..number(2)).for_each(|_| orphan(|| sleep()));
             tell();
             wait_for_signal();
             tell();
-            (0..number(3)).for_each(|_| orphan(|| exit()));
+            (0..number(3)).for_each(|_| orphan(|| exit(0)));
             tell();
             sleep();
         }
@@ -143,5 +193,5 @@ extern "C" fn main(count: usize, arguments: *const *const u8) -> ! {
 
 #[panic_handler]
 fn never(_: &core::panic::PanicInfo<'_>) -> ! {
-    exit()
+    exit(255)
 }

@@ -35,8 +35,8 @@ fn main() {
     let svg = svg.map_or_else(|| directory.join("ratios.svg"), |name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name));
 
     counter::mount_tracefs();
-    let candidates = candidates::find();
     let command = candidates::build_command(&directory);
+    let candidates = candidates::find(&command);
     let effort = if quick { QUICK } else { FULL };
     let bench = Bench { candidates, command, directory, effort };
 

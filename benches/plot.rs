@@ -12,7 +12,7 @@ const TOP: f64 = 70.0;
 /// The scale ends here; what is more stands at its end, with its number.
 const MOST: f64 = 2.0;
 /// Told apart by people of every colour vision, on white and on black (Okabe and Ito).
-const COLOURS: [&str; 6] = ["#d55e00", "#e69f00", "#7f7f7f", "#0072b2", "#009e73", "#cc79a7"];
+const COLOURS: [&str; 7] = ["#d55e00", "#e69f00", "#7f7f7f", "#0072b2", "#009e73", "#cc79a7", "#56b4e9"];
 
 const STYLE: &str = "text{font:13px sans-serif;fill:#222}.n{font-size:10px}.g{stroke:#ccc}.one{stroke:#222}.b{fill:#fff}\
     @media(prefers-color-scheme:dark){text{fill:#ddd}.g{stroke:#444}.one{stroke:#ddd}.b{fill:#111}}";
@@ -36,7 +36,7 @@ pub fn svg(candidates: &[Candidate], rows: &[Row], reference: usize) -> String {
     }
     let others: Vec<_> = (0..candidates.len()).filter(|at| *at != reference).collect();
     for (column, at) in (0_u32..).zip(&others) {
-        let x = LEFT - 200.0 + f64::from(column) * 140.0;
+        let x = LEFT - 200.0 + f64::from(column) * 130.0;
         let colour = COLOURS[at % COLOURS.len()];
         let _ = writeln!(svg, "<circle cx=\"{x}\" cy=\"42\" r=\"5\" fill=\"{colour}\"/>");
         let _ = writeln!(svg, "<text x=\"{}\" y=\"46\">{}</text>", x + 10.0, candidates[*at].name);

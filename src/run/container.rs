@@ -149,7 +149,8 @@ impl<'queue> Container<'queue> {
 
     /// Whether it has looked at the memory, because this may be a victim of the kernel, or the parent of one.
     fn reaped(&mut self, pid: Pid, termination: Termination) -> bool {
-        if !self.supervisor.is_command(pid) {
+        let is_command = self.supervisor.is_command(pid);
+        if !is_command {
             let level = if self.warn_on_reap { Level::Warn } else { Level::Debug };
             log::log!(level, pid = pid.as_raw(), status = ExitStatus::from(termination).code(); "reaped zombie process with pid={pid}, {termination}");
         }
@@ -157,7 +158,10 @@ impl<'queue> Container<'queue> {
         if looks {
             self.look_at_memory();
         }
-        self.feed(Event::Reaped(pid, termination));
+        // The end of an orphan decides nothing, and there may be many.
+        if is_command {
+            self.feed(Event::Reaped(pid, termination));
+        }
         looks
     }
 

@@ -5,8 +5,8 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=layout.ld");
-    println!("cargo::rustc-link-arg-bins=-Wl,--script={}/layout.ld", env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
+    println!("cargo::rerun-if-changed=src/layout.ld");
+    println!("cargo::rustc-link-arg-bins=-Wl,--script={}/src/layout.ld", env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     for file in ["HEAD", "index"] {
         if let Some(path) = git(&["rev-parse", "--git-path", file]) {
             println!("cargo::rerun-if-changed={path}");

@@ -36,7 +36,7 @@ fn main() {
 
     counter::mount_tracefs();
     let command = candidates::build_command(&directory);
-    let candidates = candidates::find(&command);
+    let candidates = candidates::find(&command, &directory);
     let effort = if quick { QUICK } else { FULL };
     let bench = Bench { candidates, command, directory, effort };
 

@@ -100,7 +100,9 @@ impl<'queue> Container<'queue> {
                 self.share_terminal();
             }
             self.reap();
-            self.feed(Event::Elapsed);
+            if self.supervisor.deadline().is_some() {
+                self.feed(Event::Elapsed);
+            }
             if let Some(status) = self.finished {
                 // Once more, for a job of the command may have had it so far.
                 self.give_terminal_back();

@@ -33,6 +33,7 @@ fn what_a_start_took_is_not_taken_from_the_grace_period() {
     let scenario = Scenario::container().options("-t 400ms").prepare("block-all kill-self 15");
     let running = scenario.command([program.as_os_str(), "until".as_ref(), "64".as_ref()]).start();
     lease.wait_for_the_exec();
+    // So long the start takes.
     std::thread::sleep(Duration::from_millis(300));
     let started = Instant::now();
     drop(lease);

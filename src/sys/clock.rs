@@ -46,7 +46,6 @@ mod tests {
         let mut clock = ActiveClock::start();
         clock.last -= Duration::from_secs(3600);
         assert_eq!(clock.now(), SLICE);
-        assert!(clock.now() < SLICE * 2);
     }
 
     #[test]

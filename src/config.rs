@@ -1,7 +1,7 @@
 //! What the command line and the environment ask for: validated, immutable, plain data.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,10 +12,8 @@ use crate::status::ExitStatus;
 /// Everything that one run of firstmate depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The main command: the program and its arguments; never empty.
-    pub command: Vec<OsString>,
-    /// What else is started, in the order of each role.
-    pub auxiliaries: Vec<Auxiliary>,
+    /// What is started, the main command first; a command's number is its place here.
+    pub commands: Vec<Command>,
     /// What the supervisor decides by.
     pub policy: Policy,
     /// Whether to become a child subreaper.
@@ -63,8 +61,7 @@ impl Config {
     #[must_use]
     pub fn new(command: Vec<OsString>) -> Self {
         Self {
-            command,
-            auxiliaries: Vec::new(),
+            commands: vec![Command { role: Role::Main, words: command }],
             policy: Policy::default(),
             subreaper: Subreaper::Auto,
             parent_death_signal: None,
@@ -80,13 +77,21 @@ impl Config {
     }
 }
 
-/// A command other than the main one.
+/// A command to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Auxiliary {
+pub struct Command {
     /// What it is for.
     pub role: Role,
     /// The program and its arguments; never empty.
     pub words: Vec<OsString>,
+}
+
+impl Command {
+    /// What it is called in a log.
+    #[must_use]
+    pub fn program(&self) -> &OsStr {
+        self.words.first().map_or(OsStr::new(""), OsString::as_os_str)
+    }
 }
 
 /// What a command is for.

@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::time::Duration;
 
-use firstmate::config::{ForwardTo, Policy};
+use firstmate::config::{ForwardTo, Policy, Role};
 use firstmate::signal::{Payload, Received, Signal};
 use firstmate::status::{Pid, Termination};
 use firstmate::supervisor::{Action, Event, JobControl, MAIN, Supervisor, Target};
@@ -55,7 +55,7 @@ fn every_decision_is_made_without_allocating() {
     for stop_everyone in [false, true] {
         let policy =
             Policy { stop_everyone, stop_delay: Duration::from_secs(1), kill_after: Some(Duration::from_secs(1)), ..Policy::default() };
-        let mut supervisor = Supervisor::new(policy, JobControl::Above, []);
+        let mut supervisor = Supervisor::new(policy, JobControl::Above, [Role::Main]);
         let mut out = Vec::with_capacity(supervisor.most_actions());
         supervisor.handle(Event::Begun, Duration::ZERO, &mut out);
         supervisor.handle(Event::Started(MAIN, main), Duration::ZERO, &mut out);
@@ -103,7 +103,7 @@ fn signals_are_received_forwarded_and_orphans_reaped_without_allocating() {
     // SAFETY: plain numbers.
     unsafe { libc::setpgid(child.as_raw(), child.as_raw()) };
     let policy = Policy { forward_to: ForwardTo::Group, ..Policy::default() };
-    let mut supervisor = Supervisor::new(policy, JobControl::Absent, []);
+    let mut supervisor = Supervisor::new(policy, JobControl::Absent, [Role::Main]);
     let mut actions = Vec::with_capacity(supervisor.most_actions());
     supervisor.handle(Event::Begun, Duration::ZERO, &mut actions);
     supervisor.handle(Event::Started(MAIN, child), Duration::ZERO, &mut actions);

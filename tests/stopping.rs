@@ -227,3 +227,21 @@ fn a_stop_ends_also_a_command_that_became_another_user() {
     running.signal(libc::SIGTERM);
     assert_eq!(running.finish().status, 137);
 }
+
+#[test]
+fn a_child_that_ended_in_time_is_not_killed_for_being_late() {
+    let steps = "block-all say ready await 15 say asked await 10 exit 5";
+    let running = Scenario::plain().options("-t 300ms -v").probe(steps).start().ready();
+    let main = main_child(&running);
+    running.signal(libc::SIGTERM);
+    running.stdout.expect("asked");
+    running.signal(libc::SIGSTOP);
+    wait_until("a stopped firstmate", || running.init.state() == Some('T'));
+    main.signal(libc::SIGUSR1);
+    wait_until("its end", || main.state() == Some('Z'));
+    std::thread::sleep(Duration::from_millis(400));
+    running.signal(libc::SIGCONT);
+    let finished = running.finish();
+    assert_eq!(finished.status, 5);
+    assert!(!finished.stderr.iter().any(|line| line.contains("sending SIGKILL")), "{finished:?}");
+}

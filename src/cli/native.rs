@@ -10,7 +10,7 @@ use log::LevelFilter;
 use super::given::{Given, parser};
 use super::options::{OPTIONS, TERMINATION_MESSAGE};
 use super::{BadInput, LICENCE, Request, Stream, VERSION, Variables, tini, values};
-use crate::config::{Auxiliary, Config, ForwardTo, LogFormat, Pause, Placement, Policy, Role, Subreaper, TerminationMessage};
+use crate::config::{Command, Config, ForwardTo, LogFormat, Pause, Placement, Policy, Role, Subreaper, TerminationMessage};
 
 const ABOUT: &str = "Runs COMMAND as the init of a container: forwards signals to it, reaps orphans, stops everything in good order, and \
                      exits with its status.";
@@ -80,12 +80,12 @@ fn install_option() -> Arg {
 
 fn run(given: &Given, config: Config) -> Result<Request, BadInput> {
     if let Some(file) = given.text(INSTALL) {
-        return install(given, &config.command, file);
+        return install(given, &given.command(), file);
     }
     if given.is_on_command_line(PAUSE) {
         return pause(given, &config).map(Request::Pause);
     }
-    if config.command.is_empty() {
+    if given.command().is_empty() {
         return Err(BadInput::new("no command given: firstmate [OPTIONS] [--] COMMAND [ARG]..."));
     }
     Ok(Request::Run(Box::new(config)))
@@ -103,7 +103,7 @@ fn install(given: &Given, command: &[OsString], file: OsString) -> Result<Reques
 }
 
 fn pause(given: &Given, config: &Config) -> Result<Pause, BadInput> {
-    refuse_command(given, PAUSE, &config.command, &["subreaper", "log-format", "verbose", "quiet", "warn-on-reap"])?;
+    refuse_command(given, PAUSE, &given.command(), &["subreaper", "log-format", "verbose", "quiet", "warn-on-reap"])?;
     Ok(Pause { subreaper: config.subreaper, log_format: config.log_format, log_level: config.log_level, warn_on_reap: config.warn_on_reap })
 }
 
@@ -142,8 +142,9 @@ fn config(given: &Given) -> Result<Config, BadInput> {
         Some(TERMINATION_MESSAGE | "1" | "true") => Some(TerminationMessage::Default),
         Some(_) | None => Some(TerminationMessage::File(file.into())),
     });
+    let mut config = Config::new(given.command());
+    config.commands.extend(others(given, watched, &policy)?);
     Ok(Config {
-        auxiliaries: auxiliaries(given, watched, &policy)?,
         policy,
         subreaper: match given.value("subreaper", values::switch)? {
             None => Subreaper::Auto,
@@ -156,22 +157,18 @@ fn config(given: &Given) -> Result<Config, BadInput> {
         log_format: given.value("log-format", values::log_format)?.unwrap_or(LogFormat::Text),
         warn_on_reap: given.flag("warn-on-reap")?,
         termination_message,
-        ..Config::new(given.command())
+        ..config
     })
 }
 
-fn auxiliaries(given: &Given, watched: bool, policy: &Policy) -> Result<Vec<Auxiliary>, BadInput> {
+fn others(given: &Given, watched: bool, policy: &Policy) -> Result<Vec<Command>, BadInput> {
     let mut all = Vec::new();
     for (long, role) in [("before", Role::Before), ("with", Role::With { watched }), ("stop-command", Role::Stop), ("after", Role::After)] {
-        let mut commands = given.commands(long)?;
-        if role == Role::Stop {
-            // Like any other value that does not repeat: the last one holds.
-            commands.drain(..commands.len().saturating_sub(1));
-        }
+        let commands = given.commands(long)?;
         if role == Role::After && !commands.is_empty() && policy.drain == Some(Duration::ZERO) {
             return Err(BadInput::new("--after: not accepted with --drain 0: its commands have the time of --drain"));
         }
-        all.extend(commands.into_iter().map(|words| Auxiliary { role, words }));
+        all.extend(commands.into_iter().map(|words| Command { role, words }));
     }
     Ok(all)
 }

@@ -46,7 +46,7 @@ fn tini_takes_its_options_and_variables() {
     let given = config("tini -gswvv -p SIGTERM -e 143 -e 7 x -v", &[]);
     assert_eq!((given.policy.forward_to, given.subreaper, given.warn_on_reap), (ForwardTo::Group, Subreaper::On, true));
     assert_eq!((given.parent_death_signal, given.log_level), (Some(Signal::TERM), LevelFilter::Debug));
-    assert_eq!((given.policy.remap_exit, given.command), (vec![143, 7], vec!["x".into(), "-v".into()]));
+    assert_eq!((given.policy.remap_exit, given.commands[0].words.clone()), (vec![143, 7], vec!["x".into(), "-v".into()]));
     let set = config("tini -vv x", &["TINI_SUBREAPER=", "TINI_KILL_PROCESS_GROUP=0", "TINI_VERBOSITY=0"]);
     assert_eq!((set.policy.forward_to, set.subreaper, set.log_level), (ForwardTo::Group, Subreaper::On, LevelFilter::Error));
 }
@@ -61,7 +61,7 @@ fn a_separator_after_tinis_program_is_not_the_programs() {
         ("tini x", "x"),
     ] {
         let words: Vec<_> = command.split(' ').map(OsString::from).collect();
-        assert_eq!(config(line, &[]).command, words, "{line}");
+        assert_eq!(config(line, &[]).commands[0].words, words, "{line}");
     }
 }
 
@@ -140,8 +140,8 @@ fn smell_baron_runs_what_stands_between_its_separators() {
         let config = config(line, &[]);
         let others: Vec<_> = others.into_iter().map(|(role, words)| (role, words.to_owned())).collect();
         let joined = |words: &[OsString]| words.join(" ".as_ref()).into_string().unwrap();
-        let auxiliaries: Vec<_> = config.auxiliaries.iter().map(|other| (other.role, joined(&other.words))).collect();
-        assert_eq!((joined(&config.command).as_str(), auxiliaries), (main, others), "{line}");
+        let auxiliaries: Vec<_> = config.commands[1..].iter().map(|other| (other.role, joined(&other.words))).collect();
+        assert_eq!((joined(&config.commands[0].words).as_str(), auxiliaries), (main, others), "{line}");
         let policy = config.policy;
         assert_eq!((policy.exit_when, policy.preparation), (ExitWhen::Watched, Preparation::Together), "{line}");
         assert_eq!((policy.placement, policy.drain), (Placement::SharedGroup, Some(Duration::from_secs(10))), "{line}");

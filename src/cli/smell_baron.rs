@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::{BadInput, PEERS_FAILURE, Request, Stream};
-use crate::config::{Auxiliary, Config, ExitWhen, FailureStatuses, Placement, Policy, Preparation, Role, Subreaper};
+use crate::config::{self, Config, ExitWhen, FailureStatuses, Placement, Policy, Preparation, Role, Subreaper};
 
 const HELP: &str = "\
 Runs commands under an init. This is firstmate, called as smell-baron.
@@ -69,10 +69,11 @@ fn config(commands: Vec<Command>, everyone: bool) -> Result<Request, BadInput> {
         return Err(BadInput::new("no command given but those with -c: see -h"));
     };
     let main = beside.remove(main);
-    let first = first.into_iter().map(|command| Auxiliary { role: Role::Before, words: command.words });
-    let others = beside.into_iter().map(|command| Auxiliary { role: Role::With { watched: command.watched }, words: command.words });
+    let mut commands = Config::new(main.words).commands;
+    commands.extend(first.into_iter().map(|command| config::Command { role: Role::Before, words: command.words }));
+    commands.extend(beside.into_iter().map(|command| config::Command { role: Role::With { watched: command.watched }, words: command.words }));
     let config = Config {
-        auxiliaries: first.chain(others).collect(),
+        commands,
         policy: Policy {
             placement: Placement::SharedGroup,
             stop_everyone: everyone,
@@ -85,7 +86,7 @@ fn config(commands: Vec<Command>, everyone: bool) -> Result<Request, BadInput> {
         only_as_pid_1: everyone,
         subreaper: Subreaper::Auto,
         failures: FailureStatuses { other: PEERS_FAILURE, ..FailureStatuses::default() },
-        ..Config::new(main.words)
+        ..Config::new(Vec::new())
     };
     Ok(Request::Run(Box::new(config)))
 }

@@ -7,7 +7,7 @@ use log::LevelFilter;
 
 use super::*;
 use crate::config::{
-    Auxiliary, ExitWhen, FailureStatuses, ForwardTo, LogFormat, Placement, Policy, Preparation, Role, Subreaper, TerminationMessage,
+    Command, ExitWhen, FailureStatuses, ForwardTo, LogFormat, Placement, Policy, Preparation, Role, Subreaper, TerminationMessage,
 };
 use crate::signal::{RewriteMap, Signal, SignalSet};
 
@@ -37,7 +37,7 @@ fn seconds(n: u64) -> Option<Duration> {
 #[test]
 fn without_options_all_is_as_documented() {
     let expected = Config {
-        command: vec!["sh".into()],
+        commands: vec![Command { role: Role::Main, words: vec!["sh".into()] }],
         policy: Policy {
             forward_to: ForwardTo::Child,
             placement: Placement::OwnGroup,
@@ -54,7 +54,6 @@ fn without_options_all_is_as_documented() {
             exit_on_oom: false,
             remap_exit: vec![],
         },
-        auxiliaries: vec![],
         log_format: LogFormat::Text,
         termination_message: None,
         subreaper: Subreaper::Auto,
@@ -83,7 +82,7 @@ fn options_end_at_the_first_word_that_is_none() {
         ("-v - x", "- x"),
     ] {
         let words: Vec<_> = command.split(' ').map(OsString::from).collect();
-        assert_eq!(config(line, &[]).command, words, "{line}");
+        assert_eq!(config(line, &[]).commands[0].words, words, "{line}");
     }
 }
 
@@ -91,7 +90,7 @@ fn options_end_at_the_first_word_that_is_none() {
 fn a_command_need_not_be_utf_8() {
     let odd = OsString::from_vec(b"\xff\xfe".to_vec());
     let Ok(Request::Run(config)) = parse(&["firstmate".into(), odd.clone(), odd.clone()], |_| None) else { panic!() };
-    assert_eq!(config.command, [odd.clone(), odd]);
+    assert_eq!(config.commands[0].words, [odd.clone(), odd]);
 }
 
 #[test]
@@ -120,7 +119,7 @@ fn each_option_in_each_of_its_forms() {
         ("-s=off x", Subreaper::Off),
         ("-sg x", Subreaper::On),
     ] {
-        assert_eq!((config(line, &[]).subreaper, config(line, &[]).command), (subreaper, vec!["x".into()]), "{line}");
+        assert_eq!((config(line, &[]).subreaper, config(line, &[]).commands[0].words.clone()), (subreaper, vec!["x".into()]), "{line}");
     }
     assert_eq!(config("-p KILL x", &[]).parent_death_signal, Some(Signal::KILL));
     assert_eq!(config("-e 143 -e 0 --remap-exit=7 x", &[]).policy.remap_exit, [143, 0, 7]);
@@ -248,7 +247,7 @@ fn help_and_version_are_answers_wherever_they_stand_before_the_command() {
         assert_eq!(version, concat!("firstmate ", env!("CARGO_PKG_VERSION")));
         assert!(!hash.is_empty() && hash.as_bytes().is_ascii());
     }
-    assert_eq!(config("x --help", &[]).command.len(), 2);
+    assert_eq!(config("x --help", &[]).commands[0].words.len(), 2);
 }
 
 #[test]
@@ -266,7 +265,7 @@ fn several_commands_are_split_as_a_shell_splits_them() {
         [("", ExitWhen::Any, false), ("any", ExitWhen::Any, false), ("main", ExitWhen::Watched, false), ("all", ExitWhen::Watched, true)]
     {
         let config = parsed(exit_when);
-        let auxiliary = |role, words: &[&str]| Auxiliary { role, words: words.iter().map(OsString::from).collect() };
+        let auxiliary = |role, words: &[&str]| Command { role, words: words.iter().map(OsString::from).collect() };
         let with = Role::With { watched };
         let others = [
             auxiliary(Role::Before, &["a", "b c"]),
@@ -275,7 +274,7 @@ fn several_commands_are_split_as_a_shell_splits_them() {
             auxiliary(Role::Stop, &["i"]),
             auxiliary(Role::After, &["e", "f"]),
         ];
-        assert_eq!((config.policy.exit_when, config.auxiliaries), (expected, others.to_vec()), "{exit_when}");
+        assert_eq!((config.policy.exit_when, config.commands[1..].to_vec()), (expected, others.to_vec()), "{exit_when}");
     }
 }
 

@@ -73,11 +73,9 @@ struct Fields<'a, M>(&'a mut M);
 
 impl<'kvs, M: SerializeMap> VisitSource<'kvs> for Fields<'_, M> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), kv::Error> {
-        // All of ours are one or the other.
-        let written = match (value.to_i64(), value.to_borrowed_str()) {
-            (Some(number), _) => self.0.serialize_entry(key.as_str(), &number),
-            (None, Some(text)) => self.0.serialize_entry(key.as_str(), text),
-            (None, None) => Ok(()),
+        let written = match value.to_i64() {
+            Some(number) => self.0.serialize_entry(key.as_str(), &number),
+            None => self.0.serialize_entry(key.as_str(), &format_args!("{value}")),
         };
         written.map_err(|_| kv::Error::msg("cannot write"))
     }

@@ -13,10 +13,9 @@ use log::kv::{self, ToKey, VisitSource};
 use log::{Level, LevelFilter, Record};
 
 use crate::config::LogFormat;
-use crate::signal::{Signal, SignalName};
 use crate::supervisor::Phase;
 pub use reasons::Reasons;
-pub use sentence::{CommandNames, Sentence};
+pub use sentence::Sentence;
 
 /// The log has one writer, and a format that is known only after the command line is read.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -70,15 +69,13 @@ pub fn dropped_line(line: &mut dyn Write, count: u64) -> io::Result<()> {
 pub fn tell(sentence: &Sentence, phase: Phase) {
     let level = sentence.level();
     if level <= log::max_level() {
-        let fields = sentence.fields();
-        let fields = NoticeFields { phase, signal: fields.signal.map(Signal::name), fields };
+        let fields = NoticeFields { phase, fields: sentence.fields() };
         log::logger().log(&Record::builder().level(level).args(format_args!("{sentence}")).key_values(&fields).build());
     }
 }
 
 struct NoticeFields {
     phase: Phase,
-    signal: Option<SignalName>,
     fields: sentence::Fields,
 }
 
@@ -87,8 +84,8 @@ impl kv::Source for NoticeFields {
         if let Some(pid) = self.fields.pid {
             visitor.visit_pair("pid".to_key(), pid.as_raw().into())?;
         }
-        if let Some(signal) = &self.signal {
-            visitor.visit_pair("signal".to_key(), signal.as_str().into())?;
+        if let Some(signal) = &self.fields.signal {
+            visitor.visit_pair("signal".to_key(), kv::Value::from_display(signal))?;
         }
         if let Some(status) = self.fields.status {
             visitor.visit_pair("status".to_key(), status.code().into())?;

@@ -1,33 +1,14 @@
 //! The sentence for each notice of the supervisor.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::time::Duration;
 
 use log::Level;
 
-use crate::config::{Config, Role};
+use crate::config::{self, Role};
 use crate::signal::Signal;
 use crate::status::{ExitStatus, Leftovers, Pid, Termination};
 use crate::supervisor::{CommandId, Ending, Notice};
-
-/// What the commands are called in a sentence.
-#[derive(Debug)]
-pub struct CommandNames(Vec<(Role, OsString)>);
-
-impl CommandNames {
-    /// The names of all commands of this configuration, in the order of their numbers.
-    #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let program = |words: &[OsString]| words.first().cloned().unwrap_or_default();
-        let others = config.auxiliaries.iter().map(|other| (other.role, program(&other.words)));
-        Self([(Role::Main, program(&config.command))].into_iter().chain(others).collect())
-    }
-
-    fn role(&self, id: CommandId) -> Role {
-        self.0.get(id).map_or(Role::Main, |(role, _)| *role)
-    }
-}
 
 /// Who and what a sentence is about.
 #[derive(Default)]
@@ -42,7 +23,7 @@ pub struct Sentence<'a> {
     /// What to tell.
     pub notice: Notice,
     /// Of whom.
-    pub names: &'a CommandNames,
+    pub commands: &'a [config::Command],
     /// Who is left, if that is known and of interest.
     pub leftovers: Option<Leftovers>,
 }
@@ -73,7 +54,7 @@ impl Sentence<'_> {
         match self.notice {
             Notice::Ended(id, ending) => {
                 let failed = ending.termination != Termination::Exited(0);
-                let matters = match self.names.role(id) {
+                let matters = match self.role(id) {
                     Role::Main => matches!(ending.termination, Termination::Killed { .. }),
                     Role::With { .. } | Role::Before => ending.decides || matches!(ending.termination, Termination::Killed { .. }),
                     Role::Stop => false,
@@ -99,7 +80,7 @@ impl Sentence<'_> {
         match self.notice {
             Notice::OutOfMemory { stops, .. } => Some(stops),
             Notice::Ended(id, ending) => {
-                let by_itself = match self.names.role(id) {
+                let by_itself = match self.role(id) {
                     Role::Main | Role::With { watched: true } => matches!(ending.termination, Termination::Killed { .. }),
                     Role::With { watched: false } | Role::Before => ending.decides || ending.killed_after.is_some(),
                     Role::Stop | Role::After => false,
@@ -111,8 +92,12 @@ impl Sentence<'_> {
         }
     }
 
+    fn role(&self, id: CommandId) -> Role {
+        self.commands.get(id).map_or(Role::Main, |command| command.role)
+    }
+
     fn command(&self, id: CommandId) -> Command<'_> {
-        Command { names: self.names, id }
+        Command(self.commands.get(id))
     }
 }
 
@@ -166,7 +151,7 @@ impl Sentence<'_> {
             (killed, _, _) if as_asked(ending) => write!(f, "{command} was {killed}, as asked")?,
             (killed, _, _) => write!(f, "{command} was {killed}")?,
         }
-        match self.names.role(id) {
+        match self.role(id) {
             Role::Before if ending.decides => f.write_str(": nothing else is started"),
             Role::With { .. } if ending.decides => f.write_str(": that ends the container"),
             Role::Before | Role::Main | Role::With { .. } | Role::Stop | Role::After => Ok(()),
@@ -175,15 +160,13 @@ impl Sentence<'_> {
 }
 
 /// One of the commands, as the user has named it.
-struct Command<'a> {
-    names: &'a CommandNames,
-    id: CommandId,
-}
+struct Command<'a>(Option<&'a config::Command>);
 
 impl fmt::Display for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some((role, name)) = self.names.0.get(self.id) else { return Ok(()) };
-        match role {
+        let Some(command) = self.0 else { return Ok(()) };
+        let name = command.program();
+        match command.role {
             Role::Main => f.write_str("the command"),
             Role::Before => write!(f, "the --before command {name:?}"),
             Role::With { .. } => write!(f, "the --with command {name:?}"),
@@ -217,8 +200,8 @@ mod tests {
         [Role::Main, Role::Before, Role::With { watched: false }, Role::Stop, Role::After, Role::With { watched: true }];
 
     fn told(notice: Notice, leftovers: Option<Leftovers>) -> (Level, String, Option<bool>) {
-        let names = CommandNames(ROLES.map(|role| (role, "prog".into())).into());
-        let sentence = Sentence { notice, names: &names, leftovers };
+        let commands = ROLES.map(|role| config::Command { role, words: vec!["prog".into()] });
+        let sentence = Sentence { notice, commands: &commands, leftovers };
         (sentence.level(), sentence.to_string(), sentence.is_reason())
     }
 

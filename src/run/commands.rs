@@ -1,9 +1,8 @@
 //! Starting the commands.
 
-use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use crate::config::{Config, FailureStatuses, Placement, Role};
+use crate::config::{Command, Config, FailureStatuses, Placement, Role};
 use crate::status::{ExitStatus, Pid};
 use crate::supervisor::{CommandId, MAIN};
 use crate::sys::descriptors;
@@ -16,8 +15,7 @@ use crate::sys::users::Credentials;
 /// All that a command may need when its time comes.
 pub(super) struct Commands {
     /// By their numbers.
-    roles: Vec<Role>,
-    words: Vec<Vec<OsString>>,
+    all: Vec<Command>,
     placement: Placement,
     failures: FailureStatuses,
     inherited: Inherited,
@@ -30,26 +28,21 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn new(config: &Config, inherited: Inherited, credentials: Option<Credentials>) -> Self {
-        let others = config.auxiliaries.iter().map(|other| (other.role, other.words.clone()));
-        let all = [(Role::Main, config.command.clone())].into_iter().chain(others);
-        let (roles, words): (Vec<_>, Vec<_>) = all.unzip();
-        let to_start = words.len() - 1;
+    pub(super) fn new(config: Config, inherited: Inherited, credentials: Option<Credentials>) -> Self {
+        let to_start = config.commands.len() - 1;
         let directory = (to_start > 0).then(descriptors::working_directory).flatten();
-        Self { roles, words, placement: config.policy.placement, failures: config.failures, inherited, credentials, directory, to_start }
+        let (placement, failures) = (config.policy.placement, config.failures);
+        Self { all: config.commands, placement, failures, inherited, credentials, directory, to_start }
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.words.len()
+    /// By their numbers.
+    pub(super) fn all(&self) -> &[Command] {
+        &self.all
     }
 
     /// The descriptor to keep open.
     pub(super) fn descriptor(&self) -> Option<RawFd> {
         self.directory.as_ref().map(AsRawFd::as_raw_fd)
-    }
-
-    pub(super) fn program(&self, id: CommandId) -> &OsStr {
-        self.words.get(id).and_then(|words| words.first()).map_or(OsStr::new(""), OsString::as_os_str)
     }
 
     pub(super) fn exit_status(&self, failed: &NotStarted) -> ExitStatus {
@@ -88,7 +81,7 @@ impl Commands {
             Placement::SharedGroup => Place::SharedGroup,
         };
         // Before the main command is started, we are still there.
-        let directory = self.directory.as_ref().filter(|_| self.roles.get(id) != Some(&Role::Before));
+        let directory = self.directory.as_ref().filter(|_| self.role(id) != Some(Role::Before));
         let started = descriptors::inside(directory, || self.spawn(id, place, Some(Auxiliary { main })));
         self.to_start = self.to_start.saturating_sub(1);
         if self.to_start == 0 {
@@ -97,10 +90,14 @@ impl Commands {
         started
     }
 
+    fn role(&self, id: CommandId) -> Option<Role> {
+        self.all.get(id).map(|command| command.role)
+    }
+
     fn spawn(&self, id: CommandId, place: Place, auxiliary: Option<Auxiliary>) -> Result<Pid, NotStarted> {
-        let words = self.words.get(id).map_or(&[][..], Vec::as_slice);
+        let words = self.all.get(id).map_or(&[][..], |command| command.words.as_slice());
         // What runs before, after or for a stop is there to do what the user may not.
-        let is_beside = matches!(self.roles.get(id), Some(Role::Main | Role::With { .. }));
+        let is_beside = matches!(self.role(id), Some(Role::Main | Role::With { .. }));
         let credentials = self.credentials.as_ref().filter(|_| is_beside);
         spawn::spawn(words, &self.inherited, Surroundings { place, credentials, auxiliary })
     }

@@ -9,8 +9,8 @@ use nix::errno::Errno;
 use super::commands::Commands;
 use super::end_report::EndReport;
 use super::told::{Failure, Told};
-use crate::config::{Config, Placement};
-use crate::report::{self, CommandNames, Sentence};
+use crate::config::{Command, Config, Placement};
+use crate::report::{self, Sentence};
 use crate::signal::{Received, Signal};
 use crate::status::{ExitStatus, Pid, Termination};
 use crate::supervisor::{Action, CommandId, Event, JobControl, MAIN, Notice, Supervisor, Target};
@@ -37,7 +37,6 @@ pub(super) struct Container<'queue> {
     queue: &'queue mut Queue,
     terminal: Option<Terminal>,
     memory: MemoryWatch,
-    names: CommandNames,
     end_report: EndReport,
     log_level: LevelFilter,
     warn_on_reap: bool,
@@ -64,14 +63,13 @@ impl<'queue> Container<'queue> {
             }
             Some(_) | None => JobControl::Absent,
         };
-        let commands = Commands::new(&config, inherited, credentials);
-        let names = CommandNames::new(&config);
-        let roles = config.auxiliaries.iter().map(|other| other.role);
-        let supervisor = Supervisor::new(config.policy, job_control, roles);
+        let (log_level, warn_on_reap, policy) = (config.log_level, config.warn_on_reap, config.policy.clone());
+        let commands = Commands::new(config, inherited, credentials);
+        let supervisor = Supervisor::new(policy, job_control, commands.all().iter().map(|command| command.role));
         Self {
             events: VecDeque::with_capacity(supervisor.most_actions()),
             actions: Vec::with_capacity(supervisor.most_actions()),
-            everyone: Everyone::new(commands.count()),
+            everyone: Everyone::new(commands.all().len()),
             supervisor,
             commands,
             main: None,
@@ -80,10 +78,9 @@ impl<'queue> Container<'queue> {
             terminal,
             // Before the command is started: one whose limit is too low for it dies in its very exec.
             memory: MemoryWatch::open(),
-            names,
             end_report,
-            log_level: config.log_level,
-            warn_on_reap: config.warn_on_reap,
+            log_level,
+            warn_on_reap,
             told: Told::default(),
             finished: None,
         }
@@ -93,7 +90,7 @@ impl<'queue> Container<'queue> {
     pub(super) fn supervise(&mut self) -> ExitStatus {
         loop {
             while let Some(received) = self.queue.next_received() {
-                log::debug!(signal = received.signal.name().as_str(); "received {}", received.signal);
+                log::debug!(signal:% = received.signal; "received {}", received.signal);
                 self.feed(Event::Signaled(received));
             }
             if self.queue.terminal_was_wanted() {
@@ -119,10 +116,9 @@ impl<'queue> Container<'queue> {
 
     /// Until there is nothing left to reap: SIGCHLD only wakes us, any number of them may have become one.
     fn reap(&mut self) {
-        let mut has_looked_at_memory = false;
         loop {
             match reap::next() {
-                Ok(Reap::Ended(pid, termination)) => has_looked_at_memory = self.reaped(pid, termination),
+                Ok(Reap::Ended(pid, termination)) => self.reaped(pid, termination),
                 Ok(Reap::Stopped(pid, signal)) => self.feed(Event::Stopped(pid, signal)),
                 Ok(Reap::Continued(pid)) => self.feed(Event::Continued(pid)),
                 Ok(Reap::Trapped(pid, signal)) => {
@@ -134,9 +130,7 @@ impl<'queue> Container<'queue> {
                 }
                 Ok(Reap::Nothing) => return self.feed(Event::ChildrenLeft),
                 Ok(Reap::NoChildren) => {
-                    if !has_looked_at_memory {
-                        self.look_at_memory();
-                    }
+                    self.look_at_memory();
                     return self.feed(Event::NoChildren);
                 }
                 Err(error) => {
@@ -149,22 +143,20 @@ impl<'queue> Container<'queue> {
         }
     }
 
-    /// Whether it has looked at the memory, because this may be a victim of the kernel, or the parent of one.
-    fn reaped(&mut self, pid: Pid, termination: Termination) -> bool {
+    fn reaped(&mut self, pid: Pid, termination: Termination) {
         let is_command = self.supervisor.is_command(pid);
         if !is_command {
             let level = if self.warn_on_reap { Level::Warn } else { Level::Debug };
             log::log!(level, pid = pid.as_raw(), status = ExitStatus::from(termination).code(); "reaped zombie process with pid={pid}, {termination}");
         }
-        let looks = self.supervisor.main_pid() == Some(pid) || matches!(termination, Termination::Killed { signal: Signal::KILL, .. });
-        if looks {
+        // It may be a victim of the kernel, or the parent of one.
+        if self.supervisor.main_pid() == Some(pid) || matches!(termination, Termination::Killed { signal: Signal::KILL, .. }) {
             self.look_at_memory();
         }
         // The end of an orphan decides nothing, and there may be many.
         if is_command {
             self.feed(Event::Reaped(pid, termination));
         }
-        looks
     }
 
     fn look_at_memory(&mut self) {
@@ -213,7 +205,7 @@ impl<'queue> Container<'queue> {
                 if id == MAIN {
                     self.main_has_started(pid);
                 }
-                log::info!(pid = pid.as_raw(); "started {:?} as process {pid}", self.commands.program(id));
+                log::info!(pid = pid.as_raw(); "started {:?} as process {pid}", self.commands.all().get(id).map(Command::program).unwrap_or_default());
                 Event::Started(id, pid)
             }
             Err(failed) => {
@@ -243,7 +235,7 @@ impl<'queue> Container<'queue> {
 
     fn tell(&mut self, notice: Notice) {
         let leftovers = if matches!(notice, Notice::DrainEscalated(_)) { self.everyone.leftovers() } else { None };
-        let sentence = Sentence { notice, names: &self.names, leftovers };
+        let sentence = Sentence { notice, commands: self.commands.all(), leftovers };
         if let Some(decisive) = sentence.is_reason() {
             self.end_report.add(&sentence, decisive);
         }
@@ -251,7 +243,7 @@ impl<'queue> Container<'queue> {
     }
 
     fn send(&mut self, target: Target, what: Received) {
-        log::debug!(signal = what.signal.name().as_str(); "sending {} to {target}", what.signal);
+        log::debug!(signal:% = what.signal; "sending {} to {target}", what.signal);
         let sent = match target {
             Target::Process(pid) => kill::process(pid, what),
             Target::Group(leader) => kill::group(leader, what),

@@ -5,7 +5,6 @@ mod received;
 mod set;
 
 use std::fmt;
-use std::io;
 use std::str::FromStr;
 
 pub use received::{Payload, Received, RewriteMap};
@@ -100,35 +99,6 @@ impl fmt::Display for Signal {
     }
 }
 
-/// A signal's name, as it is displayed.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SignalName {
-    /// `SIGRTMIN+30` is the longest.
-    text: [u8; 12],
-    length: usize,
-}
-
-impl SignalName {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.text.get(..self.length).and_then(|text| str::from_utf8(text).ok()).unwrap_or_default()
-    }
-}
-
-impl Signal {
-    /// Its name, without an allocation.
-    #[must_use]
-    pub fn name(self) -> SignalName {
-        let mut name = SignalName::default();
-        let mut rest = name.text.as_mut_slice();
-        let _ = io::Write::write_fmt(&mut rest, format_args!("{self}"));
-        let unused = rest.len();
-        name.length = name.text.len() - unused;
-        name
-    }
-}
-
 impl fmt::Debug for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -172,13 +142,6 @@ fn offset_of(text: &str, sign: char) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_name_has_its_room() {
-        for signal in (1..=64).filter_map(Signal::from_raw) {
-            assert_eq!(signal.name().as_str(), signal.to_string());
-        }
-    }
 
     #[test]
     fn every_signal_is_read_back_from_its_name_and_its_number() {

@@ -68,10 +68,10 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// An init of the main command and these others, in their order. Nothing is started yet.
+    /// An init of commands of these roles, the main one first. Nothing is started yet.
     #[must_use]
-    pub fn new(policy: Policy, job_control: JobControl, others: impl IntoIterator<Item = Role>) -> Self {
-        let commands = [Role::Main].into_iter().chain(others).map(Command::new).collect();
+    pub fn new(policy: Policy, job_control: JobControl, roles: impl IntoIterator<Item = Role>) -> Self {
+        let commands = roles.into_iter().map(Command::new).collect();
         Self { policy, job_control, phase: Phase::Preparing, commands, stop_signal: None, decided: None, out_of_memory: false }
     }
 

@@ -25,7 +25,7 @@ struct Story(Supervisor, Time);
 
 impl Story {
     fn new(policy: Policy, job_control: JobControl) -> Self {
-        let mut supervisor = Supervisor::new(policy, job_control, []);
+        let mut supervisor = Supervisor::new(policy, job_control, [Role::Main]);
         for event in [Event::Begun, Event::Started(super::MAIN, MAIN)] {
             supervisor.handle(event, Time::ZERO, &mut Vec::new());
         }

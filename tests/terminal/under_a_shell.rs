@@ -275,3 +275,12 @@ fn without_a_terminal_firstmate_does_not_stop_with_its_command() {
     running.signal(libc::SIGTERM);
     assert_eq!(running.finish().status, 143);
 }
+
+#[test]
+fn what_is_typed_during_the_drain_reaches_those_left() {
+    let mut pty = interactive(BASH);
+    pty.line("\"$F\" --drain 1h \"$P\" block-all daemon [ until 2 ] say main");
+    pty.expect("signal 15 ");
+    pty.write(CTRL_C);
+    pty.expect("signal 2 ");
+}

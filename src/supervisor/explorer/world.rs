@@ -58,7 +58,7 @@ pub(super) enum Step {
 impl World {
     pub(super) fn new(policy: &Policy, job_control: JobControl, company: &[Role], others: u8) -> Self {
         Self {
-            supervisor: Supervisor::new(policy.clone(), job_control, company.iter().copied()),
+            supervisor: Supervisor::new(policy.clone(), job_control, [Role::Main].iter().chain(company).copied()),
             processes: vec![Process::None; 1 + company.len()],
             others,
             now: Time::ZERO,

@@ -13,7 +13,7 @@ fn pid(id: CommandId) -> Pid {
 impl Story {
     /// The main command and these others. Those that start at once have started.
     fn of(policy: Policy, others: &[Role]) -> Self {
-        let mut story = Self(Supervisor::new(policy, JobControl::Absent, others.iter().copied()), Time::ZERO);
+        let mut story = Self(Supervisor::new(policy, JobControl::Absent, [Role::Main].iter().chain(others).copied()), Time::ZERO);
         let mut actions = story.on(Event::Begun);
         while let [Action::Start(id)] = actions[..] {
             actions = story.on(Event::Started(id, pid(id)));
@@ -128,12 +128,12 @@ fn a_stop_while_something_comes_before_goes_to_it_and_is_the_end() {
 #[test]
 fn what_cannot_be_started_has_ended_with_its_status() {
     let missing = |id| Event::NotStarted(id, ExitStatus::NOT_FOUND);
-    let mut story = Story(Supervisor::new(Policy::default(), JobControl::Absent, [WITH]), Time::ZERO);
+    let mut story = Story(Supervisor::new(Policy::default(), JobControl::Absent, [Role::Main, WITH]), Time::ZERO);
     story.on(Event::Begun);
     assert_eq!(story.on(missing(0)), [finish(127)], "there is nothing to drain");
 
     for (exit_when, decides) in [(ExitWhen::Any, true), (ExitWhen::Watched, false)] {
-        let mut story = Story(Supervisor::new(Policy { exit_when, ..Policy::default() }, JobControl::Absent, [WITH, WITH]), Time::ZERO);
+        let mut story = Story(Supervisor::new(Policy { exit_when, ..Policy::default() }, JobControl::Absent, [Role::Main, WITH, WITH]), Time::ZERO);
         story.on(Event::Begun);
         assert_eq!(story.on(Event::Started(0, MAIN)), [Action::Start(1)]);
         assert_eq!(story.on(missing(1)), if decides { vec![] } else { vec![Action::Start(2)] });
@@ -210,7 +210,7 @@ fn out_of_memory_begins_a_stop_once_all_is_reaped() {
 fn what_runs_in_place_of_the_main_command_is_the_job_of_the_shell() {
     let group = |id| Action::Send(Target::Group(pid(id)), Signal::CONT.into());
     for (job_control, on_a_stop) in [(JobControl::Above, Action::Suspend(Signal::TSTP)), (JobControl::NobodyAbove, group(1))] {
-        let mut story = Story(Supervisor::new(Policy::default(), job_control, [Role::Before, Role::After]), Time::ZERO);
+        let mut story = Story(Supervisor::new(Policy::default(), job_control, [Role::Main, Role::Before, Role::After]), Time::ZERO);
         story.on(Event::Begun);
         story.on(Event::Started(1, pid(1)));
         assert_eq!(story.on(Event::Stopped(pid(1), Signal::TSTP)), [on_a_stop]);
@@ -223,4 +223,21 @@ fn what_runs_in_place_of_the_main_command_is_the_job_of_the_shell() {
         // The end is near: it goes on.
         assert_eq!(story.on(Event::Stopped(pid(2), Signal::TSTP)), [group(2)]);
     }
+}
+
+#[test]
+fn a_second_kill_for_memory_keeps_the_status_of_the_first() {
+    let mut story = Story::of(Policy { exit_on_oom: true, ..Policy::default() }, &[]);
+    story.on(Event::OutOfMemory(1));
+    assert_eq!(story.on(Event::ChildrenLeft), [to(0, Signal::TERM)]);
+    story.on(Event::OutOfMemory(1));
+    story.exits(0, 0);
+    assert_eq!(story.on(Event::NoChildren), [finish(137)]);
+}
+
+#[test]
+fn a_stop_for_want_of_memory_uses_a_signal_that_stops() {
+    let mut story = Story::of(Policy { exit_on_oom: true, stop_on: [QUIT].into_iter().collect(), ..Policy::default() }, &[]);
+    story.on(Event::OutOfMemory(1));
+    assert_eq!(story.on(Event::ChildrenLeft), [to(0, QUIT)]);
 }

@@ -21,7 +21,8 @@ impl Candidate {
 
     /// firstmate with a deadline for what it stops; the others know none.
     pub fn with_deadline(self) -> Self {
-        let options: &[&str] = if self.name.starts_with(MUSL) { &["--kill-after", "1h"] } else { self.options };
+        let options: &[&str] =
+            if self.name.starts_with(MUSL) { &["--kill-after", "1h"] } else { self.options };
         Self { options, ..self }
     }
 }
@@ -40,15 +41,21 @@ fn beside_target(glibc: &Path) -> PathBuf {
 /// No init at all for users: what the kernel takes whoever asks.
 const BAREST: &str = "barest";
 
-/// All that are there, with the benchmark's own command as the barest. Loud about those that are not.
+/// All that are there, with the benchmark's own command as the barest. Loud about those that are
+/// not.
 ///
-/// Copies of all of them: how a file came into the page cache, in large pieces or small, makes a difference of a tenth.
+/// Copies of all of them: how a file came into the page cache, in large pieces or small, makes a
+/// difference of a tenth.
 pub fn find(command: &OsStr, directory: &Path) -> Vec<Candidate> {
     let glibc = PathBuf::from(env!("CARGO_BIN_EXE_firstmate"));
-    let musl = std::env::var_os("FIRSTMATE_MUSL").map_or_else(|| beside_target(&glibc), PathBuf::from);
+    let musl =
+        std::env::var_os("FIRSTMATE_MUSL").map_or_else(|| beside_target(&glibc), PathBuf::from);
     let in_path = |name: &'static str| (name, which(name));
     let installed = [REFERENCE, "tini", "dumb-init", "catatonit"].map(in_path);
-    let all = [(MUSL, musl), (GLIBC, glibc)].into_iter().chain(installed).chain([(BAREST, command.into())]);
+    let all = [(MUSL, musl), (GLIBC, glibc)]
+        .into_iter()
+        .chain(installed)
+        .chain([(BAREST, command.into())]);
     let mut found = Vec::new();
     for (name, path) in all {
         if path.is_file() {
@@ -58,17 +65,26 @@ pub fn find(command: &OsStr, directory: &Path) -> Vec<Candidate> {
             fs::copy(&path, &copy).expect("room for a copy");
             found.push(Candidate { name, path: copy, options: &[] });
         } else {
-            let hint = if name == MUSL { "build it by .ci/musl, or name it by FIRSTMATE_MUSL" } else { "Debian's packages have it" };
+            let hint = if name == MUSL {
+                "build it by .ci/musl, or name it by FIRSTMATE_MUSL"
+            } else {
+                "Debian's packages have it"
+            };
             eprintln!("*** {name} is not measured: there is no {} ({hint}) ***", path.display());
         }
     }
-    assert!(found.iter().any(|candidate| candidate.name == REFERENCE), "nothing to compare with: install tini");
+    assert!(
+        found.iter().any(|candidate| candidate.name == REFERENCE),
+        "nothing to compare with: install tini"
+    );
     found
 }
 
 fn which(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file());
+    let found = std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file());
     found.unwrap_or_else(|| name.into())
 }
 
@@ -76,7 +92,13 @@ fn which(name: &str) -> PathBuf {
 pub fn build_command(directory: &Path) -> OsString {
     let command = directory.join("command");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/command.rs");
-    let options = ["opt-level=s", "panic=abort", "relocation-model=static", "target-feature=+crt-static", "strip=symbols"];
+    let options = [
+        "opt-level=s",
+        "panic=abort",
+        "relocation-model=static",
+        "target-feature=+crt-static",
+        "strip=symbols",
+    ];
     let linker = ["link-arg=-nostartfiles", "link-arg=-nostdlib"];
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let built = Command::new(rustc)

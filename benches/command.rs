@@ -1,8 +1,11 @@
-//! The command that the benchmark has the inits run: static, without a C library, with nothing to start. So the times are the inits'.
+//! The command that the benchmark has the inits run: static, without a C library, with nothing to
+//! start. So the times are the inits'.
 //!
-//! Its first argument says what it does. Descriptor 3 takes the time at each step, in nanoseconds of CLOCK_MONOTONIC.
+//! Its first argument says what it does. Descriptor 3 takes the time at each step, in nanoseconds
+//! of CLOCK_MONOTONIC.
 //!
-//! Called with an option it is the barest init instead, which only shows how much of a time is the kernel's.
+//! Called with an option it is the barest init instead, which only shows how much of a time is the
+//! kernel's.
 #![no_std]
 #![no_main]
 
@@ -46,7 +49,13 @@ static EVERY_SIGNAL: u64 = u64::MAX;
 static ALL_BUT_SIGCHLD: u64 = !(1 << (SIGCHLD - 1));
 
 #[cfg(target_arch = "x86_64")]
-global_asm!(".globl _start", "_start: mov rdi, [rsp]", "lea rsi, [rsp + 8]", "and rsp, -16", "call main");
+global_asm!(
+    ".globl _start",
+    "_start: mov rdi, [rsp]",
+    "lea rsi, [rsp + 8]",
+    "and rsp, -16",
+    "call main"
+);
 
 #[cfg(target_arch = "aarch64")]
 global_asm!(".globl _start", "_start: ldr x0, [sp]", "add x1, sp, 8", "bl main");
@@ -58,13 +67,22 @@ fn call(number: usize, a: usize, b: usize, c: usize, d: usize) -> usize {
     // SAFETY: the callers pass what the system call asks for.
     #[cfg(target_arch = "x86_64")]
     unsafe {
-        asm!("syscall", inlateout("rax") number => result, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") 0,
-            lateout("rcx") _, lateout("r11") _);
+        asm!(
+            "syscall",
+            inlateout("rax") number => result,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") 0,
+            lateout("rcx") _, lateout("r11") _
+        );
     }
     // SAFETY: as above.
     #[cfg(target_arch = "aarch64")]
     unsafe {
-        asm!("svc 0", in("x8") number, inlateout("x0") a => result, in("x1") b, in("x2") c, in("x3") d, in("x4") 0);
+        asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") a => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") 0
+        );
     }
     result
 }
@@ -123,7 +141,9 @@ fn be_init(program: usize, arguments: usize, environment: usize) -> ! {
             call(number::KILL, command, signal, 0, 0);
         }
         let mut status = 0_u32;
-        while let reaped @ 1.. = call(number::WAIT4, usize::MAX, (&raw mut status) as usize, WNOHANG, 0).cast_signed() {
+        while let reaped @ 1.. =
+            call(number::WAIT4, usize::MAX, (&raw mut status) as usize, WNOHANG, 0).cast_signed()
+        {
             if reaped.cast_unsigned() == command {
                 let [signal, exit_status, ..] = status.to_le_bytes();
                 exit(usize::from(if signal == 0 { exit_status } else { 128 + signal }));
@@ -135,7 +155,9 @@ fn be_init(program: usize, arguments: usize, environment: usize) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn main(count: usize, arguments: *const *const u8) -> ! {
     // SAFETY: this is the stack that execve(2) has made.
-    let letter = |argument: usize| if argument < count { unsafe { **arguments.add(argument) } } else { b'e' };
+    let letter = |argument: usize| {
+        if argument < count { unsafe { **arguments.add(argument) } } else { b'e' }
+    };
     // SAFETY: as above; each argument ends with a null.
     let number = |argument: usize| unsafe {
         let (mut at, mut sum) = (*arguments.add(argument), 0);
@@ -151,7 +173,14 @@ extern "C" fn main(count: usize, arguments: *const *const u8) -> ! {
             // SAFETY: as above; the environment follows the arguments and their null.
             let (first, environment) = unsafe {
                 let mut at = 1;
-                while !matches!([**arguments.add(at), *(*arguments.add(at)).add(1), *(*arguments.add(at)).add(2)], [b'-', b'-', 0]) {
+                while !matches!(
+                    [
+                        **arguments.add(at),
+                        *(*arguments.add(at)).add(1),
+                        *(*arguments.add(at)).add(2)
+                    ],
+                    [b'-', b'-', 0]
+                ) {
                     at += 1;
                 }
                 (arguments.add(at + 1), arguments.add(count + 1))

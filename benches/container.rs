@@ -38,18 +38,23 @@ pub struct Container {
 }
 
 impl Container {
-    /// Starts the init with the benchmark's command. It has no terminal, and its streams are /dev/null.
+    /// Starts the init with the benchmark's command. It has no terminal, and its streams are
+    /// /dev/null.
     pub fn start(candidate: &Candidate, command: &OsStr, words: &[&str]) -> Self {
-        let argv = [candidate.path.as_os_str()].into_iter().chain(candidate.options.iter().map(OsStr::new));
+        let argv = [candidate.path.as_os_str()]
+            .into_iter()
+            .chain(candidate.options.iter().map(OsStr::new));
         let argv = argv.chain(["--".as_ref(), command]).chain(words.iter().map(OsStr::new));
-        let argv: Vec<_> = argv.map(|word| CString::new(word.as_bytes()).expect("no null")).collect();
+        let argv: Vec<_> =
+            argv.map(|word| CString::new(word.as_bytes()).expect("no null")).collect();
         let pointers: Vec<_> = argv.iter().map(|word| word.as_ptr()).chain([ptr::null()]).collect();
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).expect("a pipe");
         let null = File::options().read(true).write(true).open("/dev/null").expect("/dev/null");
         // SAFETY: it only reads.
         let user = if unsafe { libc::geteuid() } == 0 { 0 } else { libc::CLONE_NEWUSER };
         let flags = libc::SIGCHLD | libc::CLONE_NEWPID | user;
-        // SAFETY: as fork(2); we have one thread. The child makes system calls only, until its exec.
+        // SAFETY: as fork(2); we have one thread. The child makes system calls only, until its
+        // exec.
         let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
         if pid == 0 {
             // SAFETY: plain numbers, and null-terminated arrays of C strings.
@@ -96,7 +101,12 @@ impl Container {
     pub fn wait(&mut self) -> (u64, i32) {
         let mut status = 0;
         // SAFETY: it writes one int.
-        assert_eq!(unsafe { libc::waitpid(self.pid, &raw mut status, 0) }, self.pid, "{}", Error::last_os_error());
+        assert_eq!(
+            unsafe { libc::waitpid(self.pid, &raw mut status, 0) },
+            self.pid,
+            "{}",
+            Error::last_os_error()
+        );
         self.ended = true;
         (now(), libc::WEXITSTATUS(status))
     }
@@ -104,7 +114,8 @@ impl Container {
     /// Waits until the init sleeps.
     pub fn settle(&self) {
         let end = now() + u64::try_from(DEADLINE.as_nanos()).expect("a minute");
-        let sleeps = || self.read("stat").rsplit(')').next().is_some_and(|rest| rest.starts_with(" S"));
+        let sleeps =
+            || self.read("stat").rsplit(')').next().is_some_and(|rest| rest.starts_with(" S"));
         while !sleeps() {
             assert!(now() < end, "the init never sleeps");
             std::thread::sleep(Duration::from_micros(50));
@@ -118,8 +129,18 @@ impl Container {
     /// The sum of these lines of a file in /proc/PID.
     pub fn sum(&self, file: &str, names: &[&str]) -> u64 {
         let text = self.read(file);
-        let lines = text.lines().filter_map(|line| line.split_once(':')).filter(|(name, _)| names.contains(name));
-        lines.map(|(_, rest)| rest.split_whitespace().next().and_then(|number| number.parse::<u64>().ok()).expect("a number")).sum()
+        let lines = text
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .filter(|(name, _)| names.contains(name));
+        lines
+            .map(|(_, rest)| {
+                rest.split_whitespace()
+                    .next()
+                    .and_then(|number| number.parse::<u64>().ok())
+                    .expect("a number")
+            })
+            .sum()
     }
 
     pub fn context_switches(&self) -> u64 {

@@ -1,4 +1,5 @@
-//! What is measured. Every candidate in turn, and each round begins with another one: what disturbs the machine disturbs all of them.
+//! What is measured. Every candidate in turn, and each round begins with another one: what disturbs
+//! the machine disturbs all of them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,10 +22,22 @@ pub struct Effort {
     pub idle: Duration,
 }
 
-pub const QUICK: Effort =
-    Effort { starts: 100, signals: 3000, orphans: 4000, orphan_rounds: 3, crowds: &[1, 100], idle: Duration::from_secs(3) };
-pub const FULL: Effort =
-    Effort { starts: 1000, signals: 30_000, orphans: 20_000, orphan_rounds: 7, crowds: &[1, 100, 1000], idle: Duration::from_secs(10) };
+pub const QUICK: Effort = Effort {
+    starts: 100,
+    signals: 3000,
+    orphans: 4000,
+    orphan_rounds: 3,
+    crowds: &[1, 100],
+    idle: Duration::from_secs(3),
+};
+pub const FULL: Effort = Effort {
+    starts: 1000,
+    signals: 30_000,
+    orphans: 20_000,
+    orphan_rounds: 7,
+    crowds: &[1, 100, 1000],
+    idle: Duration::from_secs(10),
+};
 
 /// The candidates, and the command that they run.
 #[derive(Clone)]
@@ -95,11 +108,15 @@ impl Bench {
                 samples[at].add(reaped - begun);
             }
         }
-        vec![Row::median("shutdown: SIGTERM to reaped", "µs", &samples), Row::quantile("shutdown, p99", "µs", &samples, 0.99)]
+        vec![
+            Row::median("shutdown: SIGTERM to reaped", "µs", &samples),
+            Row::quantile("shutdown, p99", "µs", &samples, 0.99),
+        ]
     }
 
-    /// From kill(2) of the init to the command's return from its sigtimedwait(2). Then the same during a stop with a deadline: firstmate
-    /// sleeps by ppoll(2) there, as it does where it watches for out-of-memory kills.
+    /// From kill(2) of the init to the command's return from its sigtimedwait(2). Then the same
+    /// during a stop with a deadline: firstmate sleeps by ppoll(2) there, as it does where it
+    /// watches for out-of-memory kills.
     pub fn forwarding(&self) -> Vec<Row> {
         let candidates = self.candidates.iter().cloned().map(Candidate::with_deadline).collect();
         let waiting = self.forward(false);
@@ -107,17 +124,25 @@ impl Bench {
         [("forwarding a signal", waiting), ("forwarding during a stop with a deadline", stopping)]
             .iter()
             .flat_map(|(what, samples)| {
-                [Row::median(format!("{what}, p50"), "µs", samples), Row::quantile(format!("{what}, p99"), "µs", samples, 0.99)]
+                [
+                    Row::median(format!("{what}, p50"), "µs", samples),
+                    Row::quantile(format!("{what}, p99"), "µs", samples, 0.99),
+                ]
             })
             .collect()
     }
 
     fn forward(&self, stop_first: bool) -> Vec<Samples> {
-        // New ones now and then: which CPU a process lands on makes more of a difference than anything else.
+        // New ones now and then: which CPU a process lands on makes more of a difference than
+        // anything else.
         const LIFE: usize = 100;
         let mut samples = self.samples();
         for begun in 0..self.effort.signals / LIFE {
-            let mut containers: Vec<_> = self.candidates.iter().map(|candidate| self.start(candidate, &["signals"])).collect();
+            let mut containers: Vec<_> = self
+                .candidates
+                .iter()
+                .map(|candidate| self.start(candidate, &["signals"]))
+                .collect();
             for container in &mut containers {
                 container.told();
                 if stop_first {
@@ -143,7 +168,8 @@ impl Bench {
 
     /// Each process forks twice and is an orphan at its end, among so many others that live on.
     fn reap(&self, living: u32) -> Vec<Row> {
-        let (mut wall, mut cpu, mut calls, mut zombies) = (self.samples(), self.samples(), self.samples(), self.samples());
+        let (mut wall, mut cpu, mut calls, mut zombies) =
+            (self.samples(), self.samples(), self.samples(), self.samples());
         let each = f64::from(self.effort.orphans);
         let mut counted = true;
         for round in 0..self.effort.orphan_rounds {
@@ -153,7 +179,8 @@ impl Bench {
                 container.told();
                 container.settle();
                 let mut counter = Counter::open(container.pid());
-                let (before, calls_before) = (container.cpu_time(), counter.as_mut().map(Counter::count));
+                let (before, calls_before) =
+                    (container.cpu_time(), counter.as_mut().map(Counter::count));
                 container.signal(libc::SIGUSR1);
                 let begun = container.told();
                 let expected = 1 + usize::try_from(living).expect("a small number");
@@ -166,23 +193,37 @@ impl Bench {
                 }
                 wall[at].push(micros(now() - begun) / each);
                 cpu[at].push(micros(container.cpu_time() - before) / each);
-                zombies[at].push(f64::from(u32::try_from(peak.saturating_sub(expected)).expect("a count")));
+                zombies[at].push(f64::from(
+                    u32::try_from(peak.saturating_sub(expected)).expect("a count"),
+                ));
                 match (counter.as_mut().map(Counter::count), calls_before) {
-                    (Some(after), Some(before)) => calls[at].push(micros((after - before) * 1000) / each),
+                    (Some(after), Some(before)) => {
+                        calls[at].push(micros((after - before) * 1000) / each);
+                    }
                     _ => counted = false,
                 }
             }
         }
         let among = if living > 0 { format!(" among {living} living") } else { String::new() };
         let mut rows = vec![
-            Row::median(format!("reaping {} orphans{among}: CPU of each", self.effort.orphans), "µs", &cpu),
-            Row::median(format!("reaping{among}: wall of each, most of it their birth"), "µs", &wall),
+            Row::median(
+                format!("reaping {} orphans{among}: CPU of each", self.effort.orphans),
+                "µs",
+                &cpu,
+            ),
+            Row::median(
+                format!("reaping{among}: wall of each, most of it their birth"),
+                "µs",
+                &wall,
+            ),
             Row::median(format!("reaping{among}: zombies at once, the most seen"), "", &zombies),
         ];
         if counted {
             rows.push(Row::median(format!("reaping{among}: system calls of each"), "", &calls));
         } else {
-            eprintln!("*** system calls while reaping are not counted: it needs root and tracefs ***");
+            eprintln!(
+                "*** system calls while reaping are not counted: it needs root and tracefs ***"
+            );
         }
         rows
     }
@@ -242,7 +283,11 @@ impl Bench {
         };
         vec![
             Row::new("file", "kB", self.candidates.iter().map(size)),
-            Row::new("system calls until the command's exec", "", self.candidates.iter().map(calls)),
+            Row::new(
+                "system calls until the command's exec",
+                "",
+                self.candidates.iter().map(calls),
+            ),
         ]
     }
 }

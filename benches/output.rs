@@ -11,10 +11,20 @@ pub fn machine() -> String {
     let read = |file| fs::read_to_string(file).unwrap_or_default();
     let cpus = read("/proc/cpuinfo");
     let names: Vec<_> = cpus.lines().filter_map(|line| line.strip_prefix("model name")).collect();
-    let name = names.first().map_or("unknown CPU", |name| name.trim_start_matches([' ', '\t', ':']));
+    let name =
+        names.first().map_or("unknown CPU", |name| name.trim_start_matches([' ', '\t', ':']));
     let version = read("/proc/sys/kernel/osrelease");
-    let watch = if own_cgroup_has_memory() { "there: a firstmate that watches memory.events is measured so" } else { "not there" };
-    format!("Linux {}, {} CPUs ({name}), {}; cgroup v2 memory controller {watch}.", version.trim(), names.len(), std::env::consts::ARCH)
+    let watch = if own_cgroup_has_memory() {
+        "there: a firstmate that watches memory.events is measured so"
+    } else {
+        "not there"
+    };
+    format!(
+        "Linux {}, {} CPUs ({name}), {}; cgroup v2 memory controller {watch}.",
+        version.trim(),
+        names.len(),
+        std::env::consts::ARCH
+    )
 }
 
 fn own_cgroup_has_memory() -> bool {
@@ -36,7 +46,11 @@ pub fn table(candidates: &[Candidate], rows: &[Row], reference: usize) -> String
         let unit = if row.unit.is_empty() { String::new() } else { format!(", {}", row.unit) };
         let _ = write!(text, "| {}{unit} |", row.what);
         for (at, cell) in row.cells.iter().enumerate() {
-            let ratio = row.ratio(at, reference).filter(|_| at != reference).map(|ratio| format!(" **{ratio:.2}**")).unwrap_or_default();
+            let ratio = row
+                .ratio(at, reference)
+                .filter(|_| at != reference)
+                .map(|ratio| format!(" **{ratio:.2}**"))
+                .unwrap_or_default();
             let _ = write!(text, " {}{ratio} |", cell.as_ref().map_or_else(|| "-".into(), shown));
         }
         text.push('\n');
@@ -46,7 +60,9 @@ pub fn table(candidates: &[Candidate], rows: &[Row], reference: usize) -> String
 
 fn shown(cell: &Cell) -> String {
     match cell.quartiles {
-        Some((first, third)) => format!("{} [{}-{}]", number(cell.value), number(first), number(third)),
+        Some((first, third)) => {
+            format!("{} [{}-{}]", number(cell.value), number(first), number(third))
+        }
         None => number(cell.value),
     }
 }

@@ -18,7 +18,12 @@ impl Samples {
     pub fn quantile(&self, part: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an index"
+        )]
         let at = ((sorted.len() - 1) as f64 * part).round() as usize;
         sorted[at]
     }
@@ -39,12 +44,24 @@ pub struct Cell {
 }
 
 impl Row {
-    pub fn new(what: impl Into<String>, unit: &'static str, values: impl IntoIterator<Item = Option<f64>>) -> Self {
-        let cells = values.into_iter().map(|value| value.map(|value| Cell { value, quartiles: None })).collect();
+    pub fn new(
+        what: impl Into<String>,
+        unit: &'static str,
+        values: impl IntoIterator<Item = Option<f64>>,
+    ) -> Self {
+        let cells = values
+            .into_iter()
+            .map(|value| value.map(|value| Cell { value, quartiles: None }))
+            .collect();
         Self { what: what.into(), unit, cells }
     }
 
-    pub fn quantile(what: impl Into<String>, unit: &'static str, samples: &[Samples], part: f64) -> Self {
+    pub fn quantile(
+        what: impl Into<String>,
+        unit: &'static str,
+        samples: &[Samples],
+        part: f64,
+    ) -> Self {
         Self::new(what, unit, samples.iter().map(|samples| Some(samples.quantile(part))))
     }
 
@@ -58,7 +75,8 @@ impl Row {
         row
     }
 
-    /// The value as a part of that of the candidate at `reference`; `None` if either is missing or the latter is zero.
+    /// The value as a part of that of the candidate at `reference`; `None` if either is missing or
+    /// the latter is zero.
     pub fn ratio(&self, at: usize, reference: usize) -> Option<f64> {
         let value = |at: usize| self.cells[at].as_ref().map(|cell| cell.value);
         Some(value(at)? / value(reference).filter(|value| *value > 0.0)?)

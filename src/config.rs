@@ -117,7 +117,8 @@ pub enum Role {
 pub enum ExitWhen {
     /// The first of all commands, with its status.
     Any,
-    /// The last of the main command and those that are watched, with the first status in their order that is not zero.
+    /// The last of the main command and those that are watched, with the first status in their
+    /// order that is not zero.
     Watched,
 }
 
@@ -207,7 +208,8 @@ pub struct Policy {
     pub stop_delay: Duration,
     /// From the stop signal to SIGKILL; `None`: never.
     pub kill_after: Option<Duration>,
-    /// From the main child's end to SIGKILL for what is left; zero: nothing is sent at all; `None`: wait without limit.
+    /// From the main child's end to SIGKILL for what is left; zero: nothing is sent at all;
+    /// `None`: wait without limit.
     pub drain: Option<Duration>,
     /// Whose end is the container's end.
     pub exit_when: ExitWhen,
@@ -215,7 +217,8 @@ pub struct Policy {
     pub preparation: Preparation,
     /// Begin a stop when the kernel has killed a process for want of memory.
     pub exit_on_oom: bool,
-    /// At the main child's end its process group gets a SIGTERM, which is rewritten like a received one. Nobody waits for the effect.
+    /// At the main child's end its process group gets a SIGTERM, which is rewritten like a
+    /// received one. Nobody waits for the effect.
     pub farewell: bool,
     /// Exit statuses of the command that become 0.
     pub remap_exit: Vec<u8>,
@@ -275,6 +278,10 @@ impl Default for Policy {
 
 impl Default for FailureStatuses {
     fn default() -> Self {
-        Self { not_found: ExitStatus::NOT_FOUND, not_executable: ExitStatus::NOT_EXECUTABLE, other: ExitStatus::OWN_FAILURE }
+        Self {
+            not_found: ExitStatus::NOT_FOUND,
+            not_executable: ExitStatus::NOT_EXECUTABLE,
+            other: ExitStatus::OWN_FAILURE,
+        }
     }
 }

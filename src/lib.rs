@@ -1,17 +1,18 @@
 //! firstmate: the init of a container.
 //!
-//! It starts a command, and others around it if asked to, forwards signals, reaps every orphan, stops the whole container in good order
-//! and exits with the command's status.
+//! It starts a command, and others around it if asked to, forwards signals, reaps every orphan,
+//! stops the whole container in good order and exits with the command's status.
 //!
-//! **Events in, actions out.** Every decision is made in [`supervisor`], a state machine that makes no system call: time is an argument,
-//! the next deadline a query. [`run`] feeds it with what [`sys`] receives and has [`sys`] do what it says. One thread, one loop.
+//! **Events in, actions out.** Every decision is made in [`supervisor`], a state machine that makes
+//! no system call: time is an argument, the next deadline a query. [`run`] feeds it with what
+//! [`sys`] receives and has [`sys`] do what it says. One thread, one loop.
 //!
 //! | module | what it is | uses |
 //! |---|---|---|
 //! | [`run`] | set-up, then the loop, in which nothing fails | all below |
 //! | [`cli`] | argv and environment → [`config::Config`] | [`config`], [`signal`], [`status`] |
-//! | [`supervisor`] | every decision, explored state by state in its tests | [`config`], [`signal`], [`status`] |
-//! | [`report`] | the log, its sentences, and why the container ended | [`supervisor`], [`config`], [`signal`], [`status`] |
+//! | [`supervisor`] | every decision, explored state by state | [`config`], [`signal`], [`status`] |
+//! | [`report`] | the log, and why the container ended | [`supervisor`] and what it uses |
 //! | [`sys`] | system calls; the only `unsafe` code | [`config`], [`signal`], [`status`] |
 //! | [`config`] | what was asked for: validated, plain data | [`signal`], [`status`] |
 //! | [`signal`], [`status`] | signals with real-time ones; how processes end | |

@@ -54,7 +54,9 @@ impl fmt::Display for Termination {
         match self {
             Self::Exited(code) => write!(f, "exited with {code}"),
             Self::Killed { signal, core_dumped: false } => write!(f, "killed by {signal}"),
-            Self::Killed { signal, core_dumped: true } => write!(f, "killed by {signal}, core dumped"),
+            Self::Killed { signal, core_dumped: true } => {
+                write!(f, "killed by {signal}, core dumped")
+            }
         }
     }
 }
@@ -93,7 +95,8 @@ impl ExitStatus {
 }
 
 impl From<Termination> for ExitStatus {
-    /// The code, or 128+n for signal n: PID 1 cannot die of the signal itself, the kernel ignores it.
+    /// The code, or 128+n for signal n: PID 1 cannot die of the signal itself, the kernel ignores
+    /// it.
     fn from(termination: Termination) -> Self {
         match termination {
             Termination::Exited(code) => Self(code),
@@ -124,7 +127,10 @@ mod tests {
     fn a_death_by_signal_n_is_128_plus_n_for_all_64() {
         for n in 1..=64_u8 {
             let signal = Signal::from_raw(i32::from(n)).unwrap();
-            assert_eq!(ExitStatus::from(Termination::Killed { signal, core_dumped: false }).code(), 128 + n);
+            assert_eq!(
+                ExitStatus::from(Termination::Killed { signal, core_dumped: false }).code(),
+                128 + n
+            );
         }
     }
 

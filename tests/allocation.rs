@@ -1,4 +1,5 @@
-//! The path of signals and reaping allocates nothing, so that it works when there is no memory left.
+//! The path of signals and reaping allocates nothing, so that it works when there is no memory
+//! left.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -53,14 +54,19 @@ fn every_decision_is_made_without_allocating() {
     let main = Pid::from_raw(7).expect("a pid");
     let exited = |pid| Event::Reaped(pid, Termination::Exited(0));
     for stop_everyone in [false, true] {
-        let policy =
-            Policy { stop_everyone, stop_delay: Duration::from_secs(1), kill_after: Some(Duration::from_secs(1)), ..Policy::default() };
+        let policy = Policy {
+            stop_everyone,
+            stop_delay: Duration::from_secs(1),
+            kill_after: Some(Duration::from_secs(1)),
+            ..Policy::default()
+        };
         let mut supervisor = Supervisor::new(policy, JobControl::Above, [Role::Main]);
         let mut out = Vec::with_capacity(supervisor.most_actions());
         supervisor.handle(Event::Begun, Duration::ZERO, &mut out);
         supervisor.handle(Event::Started(MAIN, main), Duration::ZERO, &mut out);
         out.clear();
-        let signals = (1..=64).filter_map(Signal::from_raw).map(|signal| Event::Signaled(signal.into()));
+        let signals =
+            (1..=64).filter_map(Signal::from_raw).map(|signal| Event::Signaled(signal.into()));
         let rest = [
             Event::Stopped(main, Signal::TSTP),
             Event::Continued(main),
@@ -108,7 +114,8 @@ fn signals_are_received_forwarded_and_orphans_reaped_without_allocating() {
     supervisor.handle(Event::Begun, Duration::ZERO, &mut actions);
     supervisor.handle(Event::Started(MAIN, child), Duration::ZERO, &mut actions);
     actions.clear();
-    // SAFETY: this thread lives, and it alone has blocked the signals: another one would die of them.
+    // SAFETY: this thread lives, and it alone has blocked the signals: another one would die of
+    // them.
     let send = |signal| assert_eq!(unsafe { libc::pthread_kill(libc::pthread_self(), signal) }, 0);
     let mut forwarded = 0;
     let mut turn = |queue: &mut Queue| {
@@ -119,9 +126,14 @@ fn signals_are_received_forwarded_and_orphans_reaped_without_allocating() {
                 match action {
                     Action::Tell(_) => continue,
                     Action::Send(Target::Group(pid), what) => {
-                        let with_payload = Received { payload: Some(Payload { value: 1, pid: 0, uid: 0 }), ..what };
+                        let with_payload = Received {
+                            payload: Some(Payload { value: 1, pid: 0, uid: 0 }),
+                            ..what
+                        };
                         for what in [what, with_payload] {
-                            kill::group(pid, what).and_then(|()| kill::process(pid, what)).expect("it lives");
+                            kill::group(pid, what)
+                                .and_then(|()| kill::process(pid, what))
+                                .expect("it lives");
                         }
                     }
                     other => panic!("{other:?}"),

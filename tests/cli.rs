@@ -8,7 +8,11 @@ use crate::support::{Scenario, firstmate};
 fn bad_input_is_125_with_one_line_and_nothing_is_started() {
     for options in ["--bogus", "--kill-after soon", "--stop-on KILL", "--drain", "-e 256"] {
         let finished = Scenario::container().options(options).probe("say started").run();
-        assert_eq!((finished.status, finished.stdout.len(), finished.stderr.len()), (125, 0, 1), "{finished:?}");
+        assert_eq!(
+            (finished.status, finished.stdout.len(), finished.stderr.len()),
+            (125, 0, 1),
+            "{finished:?}"
+        );
         assert!(finished.stderr[0].starts_with("firstmate[1]: error: "), "{finished:?}");
     }
     let finished = Scenario::container().env("FIRSTMATE_DRAIN", "soon").probe("say started").run();
@@ -30,7 +34,8 @@ fn help_and_version_go_to_stdout_and_a_closed_one_is_no_failure() {
         assert_eq!((finished.status.code(), finished.stderr.len()), (Some(0), 0));
         assert!(String::from_utf8(finished.stdout).unwrap().contains("firstmate"));
 
-        let mut child = Command::new(firstmate()).arg(option).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            Command::new(firstmate()).arg(option).stdout(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         assert_eq!(child.wait().unwrap().code(), Some(0));
     }
@@ -47,9 +52,12 @@ fn the_tested_binary_is_one_static_file() {
     const PT_DYNAMIC: u32 = 2;
     const PT_INTERP: u32 = 3;
     let file = std::fs::read(firstmate()).unwrap();
-    let number = |at: usize, size: usize| file[at..at + size].iter().rev().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte));
+    let number = |at: usize, size: usize| {
+        file[at..at + size].iter().rev().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte))
+    };
     assert_eq!(&file[..6], b"\x7fELF\x02\x01");
     let (table, size, count) = (number(32, 8), number(54, 2), number(56, 2));
-    let kinds: Vec<_> = (0..count).map(|i| u32::try_from(number(table + i * size, 4)).unwrap()).collect();
+    let kinds: Vec<_> =
+        (0..count).map(|i| u32::try_from(number(table + i * size, 4)).unwrap()).collect();
     assert!(count > 0 && !kinds.contains(&PT_INTERP) && !kinds.contains(&PT_DYNAMIC), "{kinds:?}");
 }

@@ -1,7 +1,7 @@
 //! firstmate under a peer's name does what the peer does, but for a list of deliberate differences.
 //!
-//! A test looks at the Debian package's program and at firstmate through a symlink of its name, as PID 1 of a container and as an
-//! ordinary process, and compares what it saw.
+//! A test looks at the Debian package's program and at firstmate through a symlink of its name, as
+//! PID 1 of a container and as an ordinary process, and compares what it saw.
 
 mod catatonit;
 mod dumb_init;
@@ -34,7 +34,11 @@ impl Init {
         self.inside(if self.is_pid_1 { Scenario::container() } else { Scenario::plain() }, words)
     }
 
-    fn inside(&self, place: Scenario, words: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Scenario {
+    fn inside(
+        &self,
+        place: Scenario,
+        words: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Scenario {
         let words = words.into_iter().map(|word| word.as_ref().to_owned());
         place.command([self.path.clone().into_os_string()].into_iter().chain(words))
     }
@@ -47,7 +51,10 @@ impl Init {
 
 fn with_probe(options: &str, steps: &str) -> Vec<String> {
     let probe = probe();
-    let words = options.split_whitespace().chain(["--", probe.to_str().expect("a path")]).chain(steps.split_whitespace());
+    let words = options
+        .split_whitespace()
+        .chain(["--", probe.to_str().expect("a path")])
+        .chain(steps.split_whitespace());
     words.map(str::to_owned).collect()
 }
 
@@ -77,7 +84,12 @@ struct Difference {
     why: &'static str,
 }
 
-const fn differs(what: &'static str, theirs: &'static str, ours: &'static str, why: &'static str) -> Difference {
+const fn differs(
+    what: &'static str,
+    theirs: &'static str,
+    ours: &'static str,
+    why: &'static str,
+) -> Difference {
     Difference { what, theirs, ours, why }
 }
 
@@ -91,7 +103,8 @@ impl Peer {
         let ours = self.link(&directory);
         let mut wrong = Vec::new();
         for (is_pid_1, place) in [(true, "as PID 1"), (false, "not as PID 1")] {
-            let [theirs, ours] = [&original, &ours].map(|path| look(&Init { path: path.clone(), is_pid_1 }));
+            let [theirs, ours] =
+                [&original, &ours].map(|path| look(&Init { path: path.clone(), is_pid_1 }));
             assert_eq!(theirs.len(), ours.len(), "{theirs:?}\n{ours:?}");
             for ((what, theirs), (_, ours)) in theirs.into_iter().zip(ours) {
                 let placed = format!("{what}, {place}");
@@ -109,10 +122,16 @@ impl Peer {
         if let Some((_, fact)) = self.facts.iter().find(|(what, _)| names.contains(what)) {
             expected = (fact, fact);
         }
-        if let Some(difference) = self.differences.iter().find(|difference| names.contains(&difference.what)) {
+        if let Some(difference) =
+            self.differences.iter().find(|difference| names.contains(&difference.what))
+        {
             (expected, why) = ((difference.theirs, difference.ours), difference.why);
         }
-        let wanted = if expected.0 == theirs { String::new() } else { format!("; expected were {expected:?} {why}") };
+        let wanted = if expected.0 == theirs {
+            String::new()
+        } else {
+            format!("; expected were {expected:?} {why}")
+        };
         ((theirs, ours) != expected).then(|| format!("theirs {theirs:?}, ours {ours:?}{wanted}"))
     }
 

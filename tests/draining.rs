@@ -3,7 +3,9 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Directory, Lines, Process, Running, Scenario, is_root, probe, skip, wait_until};
+use crate::support::{
+    Directory, Lines, Process, Running, Scenario, is_root, probe, skip, wait_until,
+};
 
 /// As the main command of the others: it ends by itself with a status of its own.
 fn leaving(leftover: &str) -> Scenario {
@@ -18,12 +20,16 @@ fn leftovers(running: &Running) -> Vec<Process> {
 #[test]
 fn a_leftover_in_its_own_session_has_time_to_clean_up() {
     let finished = leaving("daemon [ await 15 sleep-ms 1000 say cleaned ]").run();
-    assert_eq!((finished.status, finished.stdout, finished.stderr.len()), (3, vec!["cleaned".into()], 0));
+    assert_eq!(
+        (finished.status, finished.stdout, finished.stderr.len()),
+        (3, vec!["cleaned".into()], 0)
+    );
 }
 
 #[test]
 fn so_it_has_when_the_command_was_stopped() {
-    let running = Scenario::container().probe("block-all daemon [ await 15 sleep-ms 1000 say cleaned ] say ready until 15 exit 4");
+    let running = Scenario::container()
+        .probe("block-all daemon [ await 15 sleep-ms 1000 say cleaned ] say ready until 15 exit 4");
     let running = running.start().ready();
     running.signal(libc::SIGTERM);
     let finished = running.finish();
@@ -37,12 +43,18 @@ fn a_leftover_that_ignores_sigterm_is_killed_at_the_deadline_and_the_status_stay
     let finished = leaving("daemon [ forever ]").options("--drain 300ms").run();
     assert!(started.elapsed() >= Duration::from_millis(300));
     assert_eq!(finished.status, 3);
-    assert_eq!(finished.stderr, ["firstmate[1]: warning: 1 process was left 0.3s after SIGTERM, and killed: \"probe\""]);
+    assert_eq!(
+        finished.stderr,
+        ["firstmate[1]: warning: 1 process was left 0.3s after SIGTERM, and killed: \"probe\""]
+    );
 }
 
 #[test]
 fn a_stopped_leftover_is_continued() {
-    let running = Scenario::container().options("--drain never").probe("fork [ kill-self 19 ] block-all say ready until 10").start();
+    let running = Scenario::container()
+        .options("--drain never")
+        .probe("fork [ kill-self 19 ] block-all say ready until 10")
+        .start();
     let running = running.ready();
     let stopped = leftovers(&running)[0].children()[0];
     wait_until("the stop", || stopped.state() == Some('T'));
@@ -68,7 +80,9 @@ fn a_drain_without_limit_waits() {
 #[test]
 fn the_deadline_is_the_later_one_of_the_drain_and_the_stop() {
     for options in ["-t 1s --drain 100ms", "-t 100ms --drain 1s"] {
-        let scenario = Scenario::container().options(options).probe("block-all daemon [ forever ] say ready until 15");
+        let scenario = Scenario::container()
+            .options(options)
+            .probe("block-all daemon [ forever ] say ready until 15");
         let running = scenario.start().ready();
         let asked = Instant::now();
         running.signal(libc::SIGTERM);
@@ -79,8 +93,11 @@ fn the_deadline_is_the_later_one_of_the_drain_and_the_stop() {
 
 #[test]
 fn signals_during_the_drain_go_to_everyone_left_and_a_stop_signal_does_not_escalate() {
-    let running = leaving("daemon [ until 10 ] daemon [ until 10 ]").options("-t 0 --drain never").start();
-    let expect_from_both = |signal| (0..2).for_each(|_| drop(running.stdout.expect_part(&format!("signal {signal} "))));
+    let running =
+        leaving("daemon [ until 10 ] daemon [ until 10 ]").options("-t 0 --drain never").start();
+    let expect_from_both = |signal| {
+        (0..2).for_each(|_| drop(running.stdout.expect_part(&format!("signal {signal} "))));
+    };
     expect_from_both(15);
     for signal in [12, 15, 2, 10] {
         running.signal(signal);
@@ -96,10 +113,13 @@ fn a_process_that_entered_from_outside_is_asked_to_end_but_not_waited_for() {
         return skip("only root can enter another PID namespace");
     }
     let scenario = Scenario::container().options("--drain never");
-    let running = scenario.probe("block-all daemon [ until 15 until 10 ] say ready until 10").start().ready();
+    let running =
+        scenario.probe("block-all daemon [ until 15 until 10 ] say ready until 10").start().ready();
     let leftover = leftovers(&running)[1];
     let mut command = Command::new(probe());
-    command.args(["block-all", "join", &running.init.0.to_string(), "say", "entered", "until", "10"]).stdout(Stdio::piped());
+    command
+        .args(["block-all", "join", &running.init.0.to_string(), "say", "entered", "until", "10"])
+        .stdout(Stdio::piped());
     let mut outside = command.spawn().expect("the probe runs");
     let stdout = Lines::read(outside.stdout.take().expect("a pipe"));
     stdout.expect("entered");
@@ -135,7 +155,10 @@ fn warn_on_reap_gives_a_line_for_each_orphan_and_none_for_the_command() {
     let finished = Scenario::container().options("-w").probe("orphans 3 exit 5").run();
     assert_eq!((finished.status, finished.stderr.len()), (5, 3), "{finished:?}");
     for line in &finished.stderr {
-        assert!(line.starts_with("firstmate[1]: warning: reaped zombie process with pid="), "{line}");
+        assert!(
+            line.starts_with("firstmate[1]: warning: reaped zombie process with pid="),
+            "{line}"
+        );
     }
     assert!(Scenario::container().probe("orphans 3").run().stderr.is_empty());
 }

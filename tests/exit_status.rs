@@ -22,7 +22,10 @@ fn a_death_by_any_signal_is_128_plus_its_number() {
         let finished = Scenario::container().probe(&format!("die {signal}")).run();
         assert_eq!(finished.status, 128 + signal, "{finished:?}");
         assert_eq!(finished.stderr.len(), 1, "{finished:?}");
-        assert!(finished.stderr[0].starts_with("firstmate[1]: warning: the command was killed by "), "{finished:?}");
+        assert!(
+            finished.stderr[0].starts_with("firstmate[1]: warning: the command was killed by "),
+            "{finished:?}"
+        );
     }
 }
 
@@ -33,14 +36,19 @@ fn fork_failure_is_125_with_the_reason() {
     }
     // User 54321 may have one process, and that is firstmate.
     let directory = Directory::new();
-    let finished = Scenario::plain().programs_in(&directory).prepare("nproc 1 setuid 54321").probe("exit 0").run();
+    let finished = Scenario::plain()
+        .programs_in(&directory)
+        .prepare("nproc 1 setuid 54321")
+        .probe("exit 0")
+        .run();
     assert_eq!(finished.status, 125, "{finished:?}");
     assert_eq!(finished.stderr.len(), 1, "{finished:?}");
     assert!(finished.stderr[0].contains("cannot fork to run"), "{finished:?}");
     assert!(finished.stderr[0].contains("Resource temporarily unavailable"), "{finished:?}");
 }
 
-/// In a PATH whose directories everybody may search: else a command that is nowhere is 126, as execvp(3) has it.
+/// In a PATH whose directories everybody may search: else a command that is nowhere is 126, as
+/// execvp(3) has it.
 fn run(words: &[impl AsRef<OsStr>]) -> Finished {
     Scenario::container().env("PATH", "/usr/bin:/bin").command(words).run()
 }
@@ -48,7 +56,11 @@ fn run(words: &[impl AsRef<OsStr>]) -> Finished {
 /// One line on stderr names the command and the reason.
 fn assert_not_started(words: &[impl AsRef<OsStr>], status: i32, reason: &str) {
     let finished = run(words);
-    assert_eq!((finished.status, finished.stderr.len(), finished.stdout.len()), (status, 1, 0), "{finished:?}");
+    assert_eq!(
+        (finished.status, finished.stderr.len(), finished.stdout.len()),
+        (status, 1, 0),
+        "{finished:?}"
+    );
     let line = format!("firstmate[1]: error: cannot run {:?}: {reason}", words[0].as_ref());
     assert!(finished.stderr[0].starts_with(&line), "{:?} is not {line:?}", finished.stderr[0]);
 }
@@ -78,9 +90,19 @@ fn elf_with_loader(loader: &str) -> Vec<u8> {
     let machine = &fs::read(firstmate()).expect("it is there")[18..20];
     let mut file = [b"\x7fELF\x02\x01\x01".as_slice(), &[0; 9], &[2, 0], machine].concat();
     file.resize(64 + 56, 0);
-    // The table of segments: its place, the size of an entry, their number; and the one entry, PT_INTERP, with its place and sizes.
-    for (at, value) in [(20, 1), (32, 64), (52, 64), (54, 56), (56, 1), (64, 3), (72, 120), (96, loader.len() + 1), (104, loader.len() + 1)]
-    {
+    // The table of segments: its place, the size of an entry, their number; and the one entry,
+    // PT_INTERP, with its place and sizes.
+    for (at, value) in [
+        (20, 1),
+        (32, 64),
+        (52, 64),
+        (54, 56),
+        (56, 1),
+        (64, 3),
+        (72, 120),
+        (96, loader.len() + 1),
+        (104, loader.len() + 1),
+    ] {
         file[at] = u8::try_from(value).expect("a small number");
     }
     file.extend([loader.as_bytes(), b"\0"].concat());
@@ -96,7 +118,8 @@ fn an_elf_file_for_another_machine_or_a_damaged_one_is_126_and_not_run_as_a_scri
     for content in [foreign, b"\x7fELF\necho started\n".to_vec()] {
         let file = directory.file("damaged", content);
         assert_not_started(&[&file], 126, "an ELF file for another machine, or a damaged one");
-        let through_path = Scenario::container().env("PATH", directory.path()).command(["damaged"]).run();
+        let through_path =
+            Scenario::container().env("PATH", directory.path()).command(["damaged"]).run();
         assert_eq!(through_path.status, 126, "{through_path:?}");
     }
 }
@@ -105,7 +128,11 @@ fn an_elf_file_for_another_machine_or_a_damaged_one_is_126_and_not_run_as_a_scri
 fn a_missing_interpreter_is_named() {
     let directory = Directory::new();
     let crlf = directory.file("crlf", "#!/bin/sh\r\necho started\r\n");
-    assert_not_started(&[&crlf], 127, r#"its interpreter "/bin/sh\r" is missing (the file has CRLF line ends)"#);
+    assert_not_started(
+        &[&crlf],
+        127,
+        r#"its interpreter "/bin/sh\r" is missing (the file has CRLF line ends)"#,
+    );
     let missing = directory.file("missing", "#! /no/such/shell -e\n");
     assert_not_started(&[&missing], 127, r#"its interpreter "/no/such/shell" is missing"#);
     let elf = directory.file("elf", elf_with_loader("/lib/ld-nowhere.so.1"));
@@ -119,8 +146,15 @@ fn a_missing_interpreter_is_named() {
 fn a_script_without_a_first_line_for_it_runs_through_the_shell_as_execvp_does_it() {
     let directory = Directory::new();
     let script = directory.file("script", "echo \"$0\" \"$#\" \"$@\"\nexit 9\n");
-    let by_path = Scenario::container().command([script.as_os_str(), "a b".as_ref(), "".as_ref(), "--help".as_ref()]);
-    let by_name = Scenario::container().env("PATH", directory.path()).command(["script", "a b", "", "--help"]);
+    let by_path = Scenario::container().command([
+        script.as_os_str(),
+        "a b".as_ref(),
+        "".as_ref(),
+        "--help".as_ref(),
+    ]);
+    let by_name = Scenario::container()
+        .env("PATH", directory.path())
+        .command(["script", "a b", "", "--help"]);
     for scenario in [by_path, by_name] {
         let (bare, under) = (scenario.start_without_init().finish(), scenario.run());
         assert_eq!(under.stdout, [format!("{} 3 a b  --help", script.display())]);
@@ -153,15 +187,27 @@ fn remapping_touches_only_the_status_of_the_command() {
 
 #[test]
 fn bad_input_is_125_with_one_line_and_starts_nothing() {
-    let options =
-        [("--kill-after soon", "soon"), ("--stop-on NOSUCH", "NOSUCH"), ("-e 256", "256"), ("--no-such-option", "no-such-option")];
+    let options = [
+        ("--kill-after soon", "soon"),
+        ("--stop-on NOSUCH", "NOSUCH"),
+        ("-e 256", "256"),
+        ("--no-such-option", "no-such-option"),
+    ];
     for (bad, named) in options {
         let finished = Scenario::container().options(bad).probe("say started").run();
-        assert_eq!((finished.status, finished.stdout.len(), finished.stderr.len()), (125, 0, 1), "{finished:?}");
+        assert_eq!(
+            (finished.status, finished.stdout.len(), finished.stderr.len()),
+            (125, 0, 1),
+            "{finished:?}"
+        );
         assert!(finished.stderr[0].contains(named), "{finished:?}");
     }
     let finished = Scenario::container().env("FIRSTMATE_DRAIN", "later").probe("say started").run();
-    assert_eq!((finished.status, finished.stdout.len(), finished.stderr.len()), (125, 0, 1), "{finished:?}");
+    assert_eq!(
+        (finished.status, finished.stdout.len(), finished.stderr.len()),
+        (125, 0, 1),
+        "{finished:?}"
+    );
     assert!(finished.stderr[0].contains("FIRSTMATE_DRAIN"), "{finished:?}");
     let nothing = Scenario::container().run();
     assert_eq!((nothing.status, nothing.stderr.len()), (125, 1), "{nothing:?}");

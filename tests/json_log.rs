@@ -12,11 +12,16 @@ fn both() -> [Scenario; 2] {
 }
 
 fn parse(line: &str) -> Value {
-    let object: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let object: Value =
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let time = object["time"].as_str().expect("a time");
-    let form: String = time.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+    let form: String =
+        time.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
     assert_eq!(form, "0000-00-00T00:00:00.000Z", "{line}");
-    assert!(["error", "warning", "info", "debug"].contains(&object["level"].as_str().expect("a level")), "{line}");
+    assert!(
+        ["error", "warning", "info", "debug"].contains(&object["level"].as_str().expect("a level")),
+        "{line}"
+    );
     assert_eq!(object["program"], "firstmate", "{line}");
     assert!(!object["message"].as_str().expect("a message").is_empty(), "{line}");
     object
@@ -28,7 +33,9 @@ fn parse_all(lines: &[String]) -> Vec<Value> {
 
 /// The only one with this in its message.
 fn find<'a>(log: &'a [Value], part: &str) -> &'a Value {
-    let mut found = log.iter().filter(|entry| entry["message"].as_str().is_some_and(|message| message.contains(part)));
+    let mut found = log
+        .iter()
+        .filter(|entry| entry["message"].as_str().is_some_and(|message| message.contains(part)));
     let first = found.next().unwrap_or_else(|| panic!("no {part:?} in {log:#?}"));
     assert!(found.next().is_none(), "two of {part:?} in {log:#?}");
     first
@@ -42,13 +49,24 @@ fn every_line_of_a_busy_run_is_an_object_with_its_fields() {
         let place = directory.path().join(name);
         let _ = symlink(probe(), &place);
         let odd = |steps: &str| format!("'{}' {steps}", place.display());
-        let scenario = scenario.options("-wvv -t 200ms --drain 100ms --stop-delay 10ms --exit-when all");
-        let scenario = scenario.option("--before", odd("orphans 2 exit 0")).option("--with", odd("exit 5"));
         let scenario =
-            scenario.option("--with", "/nothing/\"here\"\n").option("--stop-command", odd("exit 6")).option("--after", odd("die 9"));
+            scenario.options("-wvv -t 200ms --drain 100ms --stop-delay 10ms --exit-when all");
+        let scenario =
+            scenario.option("--before", odd("orphans 2 exit 0")).option("--with", odd("exit 5"));
+        let scenario = scenario
+            .option("--with", "/nothing/\"here\"\n")
+            .option("--stop-command", odd("exit 6"))
+            .option("--after", odd("die 9"));
         let steps = "block-all daemon [ forever ] orphans 2 report say ready until 10 forever";
         let running = scenario.probe(steps).start();
-        let main: i64 = running.stdout.expect_part("pid ").split(' ').nth(1).expect("a pid").parse().expect("a number");
+        let main: i64 = running
+            .stdout
+            .expect_part("pid ")
+            .split(' ')
+            .nth(1)
+            .expect("a pid")
+            .parse()
+            .expect("a number");
         let running = running.ready();
         running.signal(libc::SIGUSR1);
         running.stdout.expect_part("signal 10 ");
@@ -57,15 +75,28 @@ fn every_line_of_a_busy_run_is_an_object_with_its_fields() {
         assert_eq!(finished.status, 137, "{finished:?}");
 
         let log = parse_all(&finished.stderr);
-        let killed = find(&log, "the command was killed by SIGKILL: it had not ended 0.2s after SIGTERM");
-        assert_eq!((&killed["level"], &killed["signal"], &killed["phase"]), (&"warning".into(), &"SIGKILL".into(), &"stopping".into()));
+        let killed =
+            find(&log, "the command was killed by SIGKILL: it had not ended 0.2s after SIGTERM");
+        assert_eq!(
+            (&killed["level"], &killed["signal"], &killed["phase"]),
+            (&"warning".into(), &"SIGKILL".into(), &"stopping".into())
+        );
         assert_eq!((killed["pid"].as_i64(), killed["status"].as_i64()), (Some(main), Some(137)));
         let stop = find(&log, "SIGTERM asks the container to stop");
-        assert_eq!((&stop["level"], &stop["signal"], &stop["phase"]), (&"info".into(), &"SIGTERM".into(), &"delaying".into()));
+        assert_eq!(
+            (&stop["level"], &stop["signal"], &stop["phase"]),
+            (&"info".into(), &"SIGTERM".into(), &"delaying".into())
+        );
         let failed = find(&log, "the stop command has failed: sending SIGTERM instead");
-        assert_eq!((&failed["level"], &failed["signal"], &failed["phase"]), (&"warning".into(), &"SIGTERM".into(), &"stopping".into()));
+        assert_eq!(
+            (&failed["level"], &failed["signal"], &failed["phase"]),
+            (&"warning".into(), &"SIGTERM".into(), &"stopping".into())
+        );
         let after = find(&log, "the --after command ");
-        assert_eq!((&after["level"], &after["status"], &after["phase"]), (&"warning".into(), &137.into(), &"done".into()));
+        assert_eq!(
+            (&after["level"], &after["status"], &after["phase"]),
+            (&"warning".into(), &137.into(), &"done".into())
+        );
         let drained = find(&log, r#"1 process was left 0.1s after SIGTERM, and killed: "probe""#);
         assert_eq!((&drained["level"], &drained["phase"]), (&"warning".into(), &"draining".into()));
     }
@@ -76,15 +107,19 @@ fn a_name_with_quotes_and_line_ends_stays_on_its_line() {
     for scenario in both() {
         let finished = scenario.command(["/nothing/\"here\"\n\\\u{1}\u{7f}"]).run();
         assert_eq!((finished.status, finished.stderr.len()), (127, 1), "{finished:?}");
-        let message = r#"cannot run "/nothing/\"here\"\n\\\u{1}\u{7f}": No such file or directory (os error 2)"#;
-        assert_eq!(parse(&finished.stderr[0])["message"], message);
+        let name = r#""/nothing/\"here\"\n\\\u{1}\u{7f}""#;
+        let message = format!("cannot run {name}: No such file or directory (os error 2)");
+        assert_eq!(parse(&finished.stderr[0])["message"], *message);
     }
 }
 
 #[test]
 fn a_line_that_is_too_long_is_still_an_object() {
     for letter in ["x", "\"", "é"] {
-        let finished = Scenario::container().options("--log-format json").command([format!("/{}", letter.repeat(20_000))]).run();
+        let finished = Scenario::container()
+            .options("--log-format json")
+            .command([format!("/{}", letter.repeat(20_000))])
+            .run();
         assert_eq!((finished.status, finished.stderr.len()), (126, 1), "{finished:?}");
         assert!(finished.stderr[0].len() < 4096);
         parse(&finished.stderr[0]);
@@ -104,7 +139,8 @@ fn an_ordinary_run_logs_nothing_and_what_fails_is_an_object_too() {
 
 #[test]
 fn bad_input_is_told_as_text() {
-    let finished = Scenario::container().options("--log-format json --kill-after soon").probe("exit 0").run();
+    let finished =
+        Scenario::container().options("--log-format json --kill-after soon").probe("exit 0").run();
     assert_eq!(finished.status, 125);
     assert!(finished.stderr[0].starts_with("firstmate[1]: error: --kill-after: "), "{finished:?}");
 }
@@ -120,7 +156,10 @@ fn signals(running: &Running) {
 #[test]
 fn dropped_lines_are_counted_in_an_object() {
     let (pipe, writer) = FullPipe::new();
-    let scenario = Scenario::container().prepare("block-all").options("-vv --log-format json").probe("say ready until 64");
+    let scenario = Scenario::container()
+        .prepare("block-all")
+        .options("-vv --log-format json")
+        .probe("say ready until 64");
     let running = scenario.stderr(writer).start().ready();
     signals(&running);
     let reader = pipe.emptied();

@@ -1,5 +1,11 @@
 //! The integration tests: firstmate on real processes, mostly as PID 1 of a new PID namespace.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr
+)]
 
 mod cli;
 mod differential;

@@ -1,8 +1,10 @@
-//! Out of memory: what the kernel killed is told, whoever it was. With a real limit, of cgroups v1; tests/engines has v2.
+//! Out of memory: what the kernel killed is told, whoever it was. With a real limit, of cgroups v1;
+//! tests/engines has v2.
 
 use crate::support::{Cgroup, Scenario, is_root, skip, skip_softly};
 
-const ONE: &str = "warning: out of memory: the container hit its memory limit, and the kernel killed 1 process";
+const ONE: &str =
+    "warning: out of memory: the container hit its memory limit, and the kernel killed 1 process";
 
 /// A cgroup in which no more than 16 MiB can be used.
 fn limited() -> Option<Cgroup> {
@@ -62,7 +64,8 @@ fn victims_that_their_own_parent_has_reaped_are_counted_when_the_command_ends() 
 fn an_orphan_that_the_kernel_killed_is_told_of_at_once() {
     let Some(cgroup) = limited() else { return };
     for scenario in inside(&cgroup) {
-        let running = scenario.probe("block-all daemon [ eat ] say ready await 15 exit 7").start().ready();
+        let running =
+            scenario.probe("block-all daemon [ eat ] say ready await 15 exit 7").start().ready();
         running.stderr.expect_part(ONE);
         running.signal(libc::SIGTERM);
         let finished = running.finish();
@@ -74,7 +77,8 @@ fn an_orphan_that_the_kernel_killed_is_told_of_at_once() {
 fn a_victim_of_the_drain_whose_own_parent_has_reaped_it_is_told_of_at_the_end() {
     let Some(cgroup) = limited() else { return };
     for scenario in inside(&cgroup) {
-        let finished = scenario.probe("block-all fork [ await 15 fork [ eat ] wait-last ] exit 7").run();
+        let finished =
+            scenario.probe("block-all fork [ await 15 fork [ eat ] wait-last ] exit 7").run();
         assert_eq!((finished.status, told(&finished.stderr)), (7, vec![ONE]));
     }
 }
@@ -86,7 +90,10 @@ fn what_was_killed_before_the_start_is_not_told_of() {
         assert_eq!(scenario.clone().probe("eat").run().status, 137);
         let finished = scenario.clone().probe("exit 0").run();
         assert_eq!((finished.status, finished.stderr), (0, vec![]));
-        let finished = scenario.prepare("fork [ eat ] await-zombie").probe("fork [ eat ] wait-last exit 3").run();
+        let finished = scenario
+            .prepare("fork [ eat ] await-zombie")
+            .probe("fork [ eat ] wait-last exit 3")
+            .run();
         assert_eq!((finished.status, told(&finished.stderr)), (3, vec![ONE]));
     }
 }
@@ -96,7 +103,10 @@ fn a_sigkill_from_elsewhere_is_not_taken_for_it() {
     let Some(cgroup) = limited() else { return };
     for scenario in inside(&cgroup) {
         let finished = scenario.probe("die 9").run();
-        assert_eq!((finished.status, told(&finished.stderr)), (137, vec!["warning: the command was killed by SIGKILL"]));
+        assert_eq!(
+            (finished.status, told(&finished.stderr)),
+            (137, vec!["warning: the command was killed by SIGKILL"])
+        );
     }
 }
 
@@ -105,7 +115,8 @@ fn the_counter_is_found_where_engines_mount_it() {
     let Some(cgroup) = limited() else { return };
     let (entering, path) = (entering(&cgroup), cgroup.path().display());
     let preparations = [
-        // Docker without a cgroup namespace; the whole hierarchy in another place; with a cgroup namespace, as systemd-nspawn has it.
+        // Docker without a cgroup namespace; the whole hierarchy in another place; with a cgroup
+        // namespace, as systemd-nspawn has it.
         format!("{entering} bind {path} /mnt hide /sys"),
         format!("{entering} bind /sys/fs/cgroup/memory /mnt hide /sys"),
         format!("{entering} hide /sys cgroup-namespace mount-cgroup memory /mnt"),
@@ -113,7 +124,10 @@ fn the_counter_is_found_where_engines_mount_it() {
         format!("{entering} nofile 5"),
     ];
     for preparation in preparations {
-        let finished = Scenario::container().prepare(&preparation).probe("fork [ eat ] wait-last exit 3").run();
+        let finished = Scenario::container()
+            .prepare(&preparation)
+            .probe("fork [ eat ] wait-last exit 3")
+            .run();
         assert_eq!((finished.status, told(&finished.stderr)), (3, vec![ONE]), "{preparation}");
     }
 }
@@ -124,7 +138,12 @@ fn where_the_counter_is_out_of_sight_all_else_works() {
     let entering = entering(&cgroup);
     // In a namespace whose root is not that of the mount, nobody knows the way from there.
     for hidden in ["hide /sys", "hide /proc", "cgroup-namespace", "nofile 4"] {
-        let finished = Scenario::container().prepare(&format!("{entering} {hidden}")).probe("eat").run();
-        assert_eq!((finished.status, told(&finished.stderr)), (137, vec!["warning: the command was killed by SIGKILL"]), "{hidden}");
+        let finished =
+            Scenario::container().prepare(&format!("{entering} {hidden}")).probe("eat").run();
+        assert_eq!(
+            (finished.status, told(&finished.stderr)),
+            (137, vec!["warning: the command was killed by SIGKILL"]),
+            "{hidden}"
+        );
     }
 }

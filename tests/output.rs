@@ -34,7 +34,9 @@ impl Stderr {
         let flags = self.flags();
         fcntl(&self.same, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).expect("it is open");
         for piece in [4096, 1] {
-            while let Err(ErrorKind::Interrupted) | Ok(()) = self.same.write_all(&vec![b'.'; piece]).map_err(|error| error.kind()) {}
+            while let Err(ErrorKind::Interrupted) | Ok(()) =
+                self.same.write_all(&vec![b'.'; piece]).map_err(|error| error.kind())
+            {}
         }
         fcntl(&self.same, FcntlArg::F_SETFL(flags)).expect("it is open");
         self
@@ -73,15 +75,27 @@ fn full_terminal() -> Stderr {
 }
 
 fn hung_up_terminal() -> Stderr {
-    Stderr::new("a hung up terminal", nix::pty::openpty(None, None).expect("a terminal").slave, None)
+    Stderr::new(
+        "a hung up terminal",
+        nix::pty::openpty(None, None).expect("a terminal").slave,
+        None,
+    )
 }
 
 fn full_device() -> Stderr {
-    Stderr::new("/dev/full", File::options().write(true).open("/dev/full").expect("it exists"), None)
+    Stderr::new(
+        "/dev/full",
+        File::options().write(true).open("/dev/full").expect("it exists"),
+        None,
+    )
 }
 
 fn file(directory: &Directory) -> Stderr {
-    Stderr::new("a file at its size limit", File::create(directory.path().join("log")).expect("a new file"), None)
+    Stderr::new(
+        "a file at its size limit",
+        File::create(directory.path().join("log")).expect("a new file"),
+        None,
+    )
 }
 
 const VERBOSITIES: [&str; 5] = ["", "-v", "-vv", "-w", "-wvv"];
@@ -89,7 +103,12 @@ const VERBOSITIES: [&str; 5] = ["", "-v", "-vv", "-w", "-wvv"];
 /// The command sees the signals that were sent and no other, each before the next is sent.
 fn check(scenario: &Scenario, name: &str) {
     for options in VERBOSITIES {
-        let running = scenario.clone().options(options).probe("orphans 3 block-all say ready until 64 orphans 3 exit 7").start().ready();
+        let running = scenario
+            .clone()
+            .options(options)
+            .probe("orphans 3 block-all say ready until 64 orphans 3 exit 7")
+            .start()
+            .ready();
         for signal in [1, 12, 12, 14, 64] {
             running.signal(signal);
             let line = running.stdout.next();
@@ -155,7 +174,9 @@ fn no_stderr_holds_up_a_signal_or_changes_the_status_of_a_user_who_cannot_reopen
 
 #[test]
 fn a_closed_stderr_holds_up_nothing() {
-    for scenario in [Scenario::container(), Scenario::plain(), Scenario::container().prepare("hide /dev")] {
+    for scenario in
+        [Scenario::container(), Scenario::plain(), Scenario::container().prepare("hide /dev")]
+    {
         check(&scenario.prepare("close 2"), "closed");
     }
 }
@@ -175,13 +196,19 @@ fn a_death_is_no_other_status_for_a_line_that_nobody_reads() {
     for stderr in [full_pipe(), broken_pipe(), full_terminal(), full_device()] {
         let scenario = Scenario::container().stderr(stderr.end.try_clone().expect("a descriptor"));
         assert_eq!(scenario.clone().probe("die 11").run().status, 128 + 11, "{}", stderr.name);
-        assert_eq!(scenario.clone().command(["/nothing/here"]).run().status, 127, "{}", stderr.name);
+        assert_eq!(
+            scenario.clone().command(["/nothing/here"]).run().status,
+            127,
+            "{}",
+            stderr.name
+        );
     }
 }
 
 #[test]
 fn dropped_lines_are_counted_in_the_next_one_that_fits() {
-    let scenario = Scenario::container().prepare("block-all").options("-vv").probe("say ready until 64");
+    let scenario =
+        Scenario::container().prepare("block-all").options("-vv").probe("say ready until 64");
     let signals = |running: &crate::support::Running| {
         for signal in [1, 2, 10] {
             running.signal(signal);
@@ -192,7 +219,10 @@ fn dropped_lines_are_counted_in_the_next_one_that_fits() {
     signals(&running);
     running.signal(64);
     let lines = running.finish().stderr;
-    let before = lines.iter().position(|line| line.ends_with("received SIGRTMIN+30")).expect("the last one is logged");
+    let before = lines
+        .iter()
+        .position(|line| line.ends_with("received SIGRTMIN+30"))
+        .expect("the last one is logged");
     assert!(before >= 6, "{lines:?}");
 
     let (pipe, writer) = FullPipe::new();
@@ -201,7 +231,10 @@ fn dropped_lines_are_counted_in_the_next_one_that_fits() {
     let reader = pipe.emptied();
     running.signal(64);
     let log = Lines::read(reader);
-    assert_eq!(log.next(), format!("firstmate[1]: warning: lines of this log that were dropped: {before}"));
+    assert_eq!(
+        log.next(),
+        format!("firstmate[1]: warning: lines of this log that were dropped: {before}")
+    );
     assert_eq!(log.next(), "firstmate[1]: debug: received SIGRTMIN+30");
     assert_eq!(running.finish().status, 0);
 }

@@ -13,7 +13,11 @@ fn parent(running: &Running) -> Process {
 
 #[test]
 fn the_death_of_the_parent_sends_the_signal_and_it_is_forwarded() {
-    let running = with_a_parent().options("-p USR1").probe("block-all say ready until 10 say told").start().ready();
+    let running = with_a_parent()
+        .options("-p USR1")
+        .probe("block-all say ready until 10 say told")
+        .start()
+        .ready();
     parent(&running).signal(libc::SIGKILL);
     running.stdout.expect("told");
 }
@@ -24,7 +28,11 @@ fn a_parent_that_dies_before_the_kernel_was_asked_counts_too() {
     let program = directory.copy(&probe(), "probe");
     // In the exec firstmate stands between its first look at its parent and prctl.
     let lease = Lease::take(&program);
-    let scenario = with_a_parent().options("-p USR1").prepare("block-all").command([program.as_os_str(), "until".as_ref(), "10".as_ref()]);
+    let scenario = with_a_parent().options("-p USR1").prepare("block-all").command([
+        program.as_os_str(),
+        "until".as_ref(),
+        "10".as_ref(),
+    ]);
     let running = scenario.start();
     lease.wait_for_the_exec();
     let (parent, firstmate) = (parent(&running), parent(&running).children()[0]);

@@ -8,7 +8,9 @@ fn it_reaps_what_others_leave_and_exits_0_on_term_and_int() {
         // Blocked, for it is told of before firstmate is executed.
         let others = "block-all fork [ orphans 100 say ready await 10 ]";
         let mut running = Scenario::container().prepare(others).options("-P").start().ready();
-        wait_until("the orphans to be reaped", || running.init.zombies() == 0 && running.init.children().len() == 1);
+        wait_until("the orphans to be reaped", || {
+            running.init.zombies() == 0 && running.init.children().len() == 1
+        });
         running.signal(libc::SIGHUP);
         running.signal(signal);
         assert_eq!(running.exit_status(), 0);
@@ -24,12 +26,21 @@ fn it_asks_nobody_to_end() {
     running.signal(libc::SIGTERM);
     assert_eq!(running.exit_status(), 0);
     other.signal(libc::SIGUSR1);
-    assert_eq!(running.stdout.next(), format!("signal 10 code 0 from {} value 0", std::process::id()));
+    assert_eq!(
+        running.stdout.next(),
+        format!("signal 10 code 0 from {} value 0", std::process::id())
+    );
 }
 
 #[test]
 fn it_holds_nothing() {
-    let running = Scenario::container().prepare("open 7 fork [ block-all say ready until 10 ]").options("-P").start().ready();
-    wait_until("the descriptors to be closed", || running.init.descriptors().iter().all(|(descriptor, _)| *descriptor != 7));
+    let running = Scenario::container()
+        .prepare("open 7 fork [ block-all say ready until 10 ]")
+        .options("-P")
+        .start()
+        .ready();
+    wait_until("the descriptors to be closed", || {
+        running.init.descriptors().iter().all(|(descriptor, _)| *descriptor != 7)
+    });
     assert_eq!(running.init.descriptors()[0].1, "/dev/null");
 }

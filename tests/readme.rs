@@ -1,4 +1,5 @@
-//! The README's table of why a container ended, compared with the log, the termination message and the exit status of each end.
+//! The README's table of why a container ended, compared with the log, the termination message and
+//! the exit status of each end.
 
 use std::fs;
 
@@ -15,8 +16,20 @@ struct End {
 }
 
 const ENDS: [End; 15] = [
-    End { row: "it exits by itself", variables: &[], command: "PROBE exit 3", then: nothing, status: 3 },
-    End { row: "it was stopped, and ends in time", variables: &[], command: "PROBE say ready forever", then: stop, status: 143 },
+    End {
+        row: "it exits by itself",
+        variables: &[],
+        command: "PROBE exit 3",
+        then: nothing,
+        status: 3,
+    },
+    End {
+        row: "it was stopped, and ends in time",
+        variables: &[],
+        command: "PROBE say ready forever",
+        then: stop,
+        status: 143,
+    },
     End {
         row: "it does not end in time (`-t 10s`)",
         variables: &[("KILL_AFTER", "100ms")],
@@ -24,12 +37,25 @@ const ENDS: [End; 15] = [
         then: stop,
         status: 137,
     },
-    End { row: "it crashes", variables: &[], command: "PROBE kill-self 11", then: nothing, status: 139 },
-    End { row: "somebody else kills it", variables: &[], command: "PROBE kill-self 9", then: nothing, status: 137 },
+    End {
+        row: "it crashes",
+        variables: &[],
+        command: "PROBE kill-self 11",
+        then: nothing,
+        status: 139,
+    },
+    End {
+        row: "somebody else kills it",
+        variables: &[],
+        command: "PROBE kill-self 9",
+        then: nothing,
+        status: 137,
+    },
     End {
         row: "processes are left at the end of the drain (`--drain 10s`)",
         variables: &[("DRAIN", "100ms")],
-        command: "PROBE block-all daemon [ exec DIR/worker say ready forever ] daemon [ exec DIR/logger say ready forever ] until 10 exit 3",
+        command: "PROBE block-all daemon [ exec DIR/worker say ready forever ] daemon [ exec \
+                  DIR/logger say ready forever ] until 10 exit 3",
         then: both_are_ready,
         status: 3,
     },
@@ -40,8 +66,20 @@ const ENDS: [End; 15] = [
         then: nothing,
         status: 1,
     },
-    End { row: "a command beside it ends", variables: &[("WITH", "proxy exit 1")], command: "PROBE forever", then: nothing, status: 1 },
-    End { row: "a command after it fails", variables: &[("AFTER", "upload exit 1")], command: "PROBE exit 3", then: nothing, status: 3 },
+    End {
+        row: "a command beside it ends",
+        variables: &[("WITH", "proxy exit 1")],
+        command: "PROBE forever",
+        then: nothing,
+        status: 1,
+    },
+    End {
+        row: "a command after it fails",
+        variables: &[("AFTER", "upload exit 1")],
+        command: "PROBE exit 3",
+        then: nothing,
+        status: 3,
+    },
     End {
         row: "the stop command fails",
         variables: &[("STOP_COMMAND", "PROBE exit 1")],
@@ -50,10 +88,34 @@ const ENDS: [End; 15] = [
         status: 143,
     },
     End { row: "it is not there", variables: &[], command: "my-app", then: nothing, status: 127 },
-    End { row: "its interpreter is not there", variables: &[], command: "DIR/script/entrypoint.sh", then: nothing, status: 127 },
-    End { row: "it cannot be executed", variables: &[], command: "DIR/data/entrypoint.sh", then: nothing, status: 126 },
-    End { row: "its user is not there", variables: &[("USER", "app")], command: "PROBE", then: nothing, status: 125 },
-    End { row: "a bad option", variables: &[("DRAIN", "soon")], command: "PROBE", then: nothing, status: 125 },
+    End {
+        row: "its interpreter is not there",
+        variables: &[],
+        command: "DIR/script/entrypoint.sh",
+        then: nothing,
+        status: 127,
+    },
+    End {
+        row: "it cannot be executed",
+        variables: &[],
+        command: "DIR/data/entrypoint.sh",
+        then: nothing,
+        status: 126,
+    },
+    End {
+        row: "its user is not there",
+        variables: &[("USER", "app")],
+        command: "PROBE",
+        then: nothing,
+        status: 125,
+    },
+    End {
+        row: "a bad option",
+        variables: &[("DRAIN", "soon")],
+        command: "PROBE",
+        then: nothing,
+        status: 125,
+    },
 ];
 
 fn nothing(_: &Running) {}
@@ -74,9 +136,13 @@ fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
 
-/// The rows of the table: what happened, the lines of the log and of the termination message, and the exit status.
+/// The rows of the table: what happened, the lines of the log and of the termination message, and
+/// the exit status.
 fn rows() -> Vec<(&'static str, Vec<&'static str>, Vec<&'static str>, &'static str)> {
-    let chapter = include_str!("../README.md").split("\n## Why it ended\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let chapter = include_str!("../README.md")
+        .split("\n## Why it ended\n")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next());
     let rows = chapter.expect("a chapter").lines().filter(|line| line.starts_with("| ")).skip(1);
     let row = |row: &'static str| {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
@@ -93,8 +159,10 @@ fn rows() -> Vec<(&'static str, Vec<&'static str>, Vec<&'static str>, &'static s
 #[test]
 fn the_readme_has_the_log_and_the_termination_message_of_each_end() {
     let directory = Directory::new();
-    let in_directory =
-        |text: &str| text.replace("DIR", &directory.path().display().to_string()).replace("PROBE", &probe().display().to_string());
+    let in_directory = |text: &str| {
+        text.replace("DIR", &directory.path().display().to_string())
+            .replace("PROBE", &probe().display().to_string())
+    };
     for name in ["worker", "logger", "migrate", "proxy", "upload"] {
         directory.copy(&probe(), name);
     }
@@ -105,13 +173,22 @@ fn the_readme_has_the_log_and_the_termination_message_of_each_end() {
     fs::write(directory.path().join("data/entrypoint.sh"), "").expect("a new file");
     let rows = rows();
     // tests/memory.rs and tests/engines have the ends by memory.
-    let others: Vec<_> = rows.iter().map(|(row, ..)| *row).filter(|row| ENDS.iter().all(|end| end.row != *row)).collect();
+    let others: Vec<_> = rows
+        .iter()
+        .map(|(row, ..)| *row)
+        .filter(|row| ENDS.iter().all(|end| end.row != *row))
+        .collect();
     assert_eq!(others.len(), 3, "{others:?}");
     for end in ENDS {
-        let (_, log, message, status) = rows.iter().find(|(row, ..)| *row == end.row).unwrap_or_else(|| panic!("no row {:?}", end.row));
+        let (_, log, message, status) = rows
+            .iter()
+            .find(|(row, ..)| *row == end.row)
+            .unwrap_or_else(|| panic!("no row {:?}", end.row));
         let file = directory.path().join("message");
         let _ = fs::remove_file(&file);
-        let mut scenario = Scenario::container().env("FIRSTMATE_TERMINATION_MESSAGE", &file).env("PATH", directory.path());
+        let mut scenario = Scenario::container()
+            .env("FIRSTMATE_TERMINATION_MESSAGE", &file)
+            .env("PATH", directory.path());
         for (name, value) in end.variables {
             scenario = scenario.env(format!("FIRSTMATE_{name}"), in_directory(value));
         }
@@ -123,11 +200,18 @@ fn the_readme_has_the_log_and_the_termination_message_of_each_end() {
         // What differs between the README and here.
         let as_there = |line: &str| {
             let path = directory.path().display().to_string();
-            let here = [", core dumped", "FIRSTMATE_DRAIN", "0.1s after", &path, "/script/", "/data/"];
+            let here =
+                [", core dumped", "FIRSTMATE_DRAIN", "0.1s after", &path, "/script/", "/data/"];
             let there = ["", "--drain", "10s after", "", "/", "/"];
-            here.iter().zip(there).fold(line.to_owned(), |line, (here, there)| line.replace(here, there))
+            here.iter()
+                .zip(there)
+                .fold(line.to_owned(), |line, (here, there)| line.replace(here, there))
         };
-        let told: Vec<_> = finished.stderr.iter().map(|line| as_there(line.split_once("]: ").expect("a line of firstmate").1)).collect();
+        let told: Vec<_> = finished
+            .stderr
+            .iter()
+            .map(|line| as_there(line.split_once("]: ").expect("a line of firstmate").1))
+            .collect();
         assert_eq!(&told, log, "{}", end.row);
         let written = fs::read_to_string(&file).unwrap_or_default();
         assert_eq!(written.lines().map(as_there).collect::<Vec<_>>(), *message, "{}", end.row);

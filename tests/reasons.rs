@@ -14,7 +14,10 @@ fn both() -> [Scenario; 2] {
 
 /// The lines of the log, without who says it and how much it matters.
 fn told(finished: &Finished) -> Vec<&str> {
-    let told = finished.stderr.iter().map(|line| line.split_once("]: ").and_then(|(_, rest)| rest.split_once(": ")));
+    let told = finished
+        .stderr
+        .iter()
+        .map(|line| line.split_once("]: ").and_then(|(_, rest)| rest.split_once(": ")));
     told.map(|parts| parts.expect("a line of firstmate").1).collect()
 }
 
@@ -36,7 +39,12 @@ fn stop(scenario: &Scenario) -> Finished {
 }
 
 /// The message holds these sentences, and the log has each of them too.
-fn assert_reasons(scenario: impl Fn(Scenario) -> Scenario, run: impl Fn(&Scenario) -> Finished, status: i32, reasons: &[&str]) {
+fn assert_reasons(
+    scenario: impl Fn(Scenario) -> Scenario,
+    run: impl Fn(&Scenario) -> Finished,
+    status: i32,
+    reasons: &[&str],
+) {
     for each in both() {
         let directory = Directory::new();
         let (each, file) = with_message(scenario(each), &directory);
@@ -61,9 +69,19 @@ fn a_stop_is_one() {
 #[test]
 fn our_escalation_is_one_with_its_time() {
     let reason = "the command was killed by SIGKILL: it had not ended 0.2s after SIGTERM";
-    assert_reasons(|scenario| scenario.options("-t 200ms").probe("block-all say ready forever"), stop, 137, &[STOPPED, reason]);
-    let before = format!("the --before command {:?} was killed by SIGKILL: it had not ended 0.2s after SIGTERM", probe());
-    let preparing = |scenario: Scenario| scenario.options("-t 200ms").hook("--before", "block-all say ready forever").probe("exit 0");
+    assert_reasons(
+        |scenario| scenario.options("-t 200ms").probe("block-all say ready forever"),
+        stop,
+        137,
+        &[STOPPED, reason],
+    );
+    let before = format!(
+        "the --before command {:?} was killed by SIGKILL: it had not ended 0.2s after SIGTERM",
+        probe()
+    );
+    let preparing = |scenario: Scenario| {
+        scenario.options("-t 200ms").hook("--before", "block-all say ready forever").probe("exit 0")
+    };
     assert_reasons(preparing, stop, 137, &[STOPPED, &before]);
     let with = before.replace("--before", "--with");
     let beside = |scenario: Scenario| {
@@ -75,8 +93,18 @@ fn our_escalation_is_one_with_its_time() {
 
 #[test]
 fn a_signal_from_elsewhere_is_one() {
-    assert_reasons(|scenario| scenario.probe("die 9"), Scenario::run, 137, &["the command was killed by SIGKILL"]);
-    assert_reasons(|scenario| scenario.probe("die 34"), Scenario::run, 162, &["the command was killed by SIGRTMIN"]);
+    assert_reasons(
+        |scenario| scenario.probe("die 9"),
+        Scenario::run,
+        137,
+        &["the command was killed by SIGKILL"],
+    );
+    assert_reasons(
+        |scenario| scenario.probe("die 34"),
+        Scenario::run,
+        162,
+        &["the command was killed by SIGRTMIN"],
+    );
     // Another signal than the one that asks it to stop.
     let dies = |scenario: Scenario| scenario.probe("block-all say ready await 15 die 10");
     assert_reasons(dies, stop, 138, &[STOPPED, "the command was killed by SIGUSR1"]);
@@ -97,39 +125,70 @@ fn a_command_that_does_not_run_is_one() {
         127,
         &[r#"cannot run "/nothing\nhere": No such file or directory (os error 2)"#],
     );
-    assert_reasons(command("/"), Scenario::run, 126, &[r#"cannot run "/": Permission denied (os error 13)"#]);
+    assert_reasons(
+        command("/"),
+        Scenario::run,
+        126,
+        &[r#"cannot run "/": Permission denied (os error 13)"#],
+    );
 }
 
 #[test]
 fn another_command_that_ends_the_container_is_one() {
     let missing = [r#"cannot run "/nothing/here": No such file or directory (os error 2)"#];
-    let without = |option: &'static str| move |scenario: Scenario| scenario.option(option, "/nothing/here").probe("forever");
+    let without = |option: &'static str| {
+        move |scenario: Scenario| scenario.option(option, "/nothing/here").probe("forever")
+    };
     assert_reasons(without("--before"), Scenario::run, 127, &missing);
     assert_reasons(without("--with"), Scenario::run, 127, &missing);
-    let all = |scenario: Scenario| scenario.options("--exit-when all").option("--with", "/nothing/here").probe("exit 0");
+    let all = |scenario: Scenario| {
+        scenario.options("--exit-when all").option("--with", "/nothing/here").probe("exit 0")
+    };
     assert_reasons(all, Scenario::run, 127, &missing);
     let killed = format!("the --with command {:?} was killed by SIGUSR1", probe());
-    let all = |scenario: Scenario| scenario.options("--exit-when all").hook("--with", "die 10").probe("exit 0");
+    let all = |scenario: Scenario| {
+        scenario.options("--exit-when all").hook("--with", "die 10").probe("exit 0")
+    };
     assert_reasons(all, Scenario::run, 138, &[&killed]);
-    let failed = format!("the --before command {:?} exited with 3: nothing else is started", probe());
-    assert_reasons(|scenario| scenario.hook("--before", "exit 3").probe("exit 0"), Scenario::run, 3, &[&failed]);
+    let failed =
+        format!("the --before command {:?} exited with 3: nothing else is started", probe());
+    assert_reasons(
+        |scenario| scenario.hook("--before", "exit 3").probe("exit 0"),
+        Scenario::run,
+        3,
+        &[&failed],
+    );
     let failed = format!("the --with command {:?} exited with 0: that ends the container", probe());
-    assert_reasons(|scenario| scenario.hook("--with", "exit 0").probe("forever"), Scenario::run, 0, &[&failed]);
+    assert_reasons(
+        |scenario| scenario.hook("--with", "exit 0").probe("forever"),
+        Scenario::run,
+        0,
+        &[&failed],
+    );
 }
 
 #[test]
 fn our_own_failure_is_one() {
     let reason = [r#"--user: there is no user "nobody-of-that-name" in /etc/passwd"#];
-    assert_reasons(|scenario| scenario.options("--user nobody-of-that-name").probe("exit 0"), Scenario::run, 125, &reason);
+    assert_reasons(
+        |scenario| scenario.options("--user nobody-of-that-name").probe("exit 0"),
+        Scenario::run,
+        125,
+        &reason,
+    );
     if !is_root() {
         return skip("a limit of processes needs a user without any, which only root can become");
     }
     let programs = Directory::new();
     let directory = Directory::new();
     let file = directory.file("message", "");
-    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("it is ours");
+    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .expect("it is ours");
     let scenario = Scenario::plain().programs_in(&programs).prepare("nproc 1 setuid 54324");
-    let finished = scenario.options(&format!("--termination-message={}", file.display())).probe("exit 0").run();
+    let finished = scenario
+        .options(&format!("--termination-message={}", file.display()))
+        .probe("exit 0")
+        .run();
     assert_eq!(finished.status, 125, "{finished:?}");
     assert!(text(&file).starts_with("cannot fork to run "), "{}", text(&file));
     assert_eq!(told(&finished), [text(&file)]);
@@ -137,7 +196,9 @@ fn our_own_failure_is_one() {
 
 #[test]
 fn killed_leftovers_are_one_with_their_number_and_names_of_ten_at_most() {
-    let kill = |steps: &'static str| move |scenario: Scenario| scenario.options("--drain 100ms").probe(steps);
+    let kill = |steps: &'static str| {
+        move |scenario: Scenario| scenario.options("--drain 100ms").probe(steps)
+    };
     let one = r#"1 process was left 0.1s after SIGTERM, and killed: "probe""#;
     assert_reasons(kill("block-all daemon [ forever ] exit 3"), Scenario::run, 3, &[one]);
     let names = [r#""probe""#; 10].join(", ");
@@ -148,7 +209,9 @@ fn killed_leftovers_are_one_with_their_number_and_names_of_ten_at_most() {
 #[test]
 fn an_ordinary_exit_is_none() {
     for each in both() {
-        for (steps, status) in [("exit 0", 0), ("exit 7", 7), ("block-all daemon [ await 15 ] exit 137", 137)] {
+        for (steps, status) in
+            [("exit 0", 0), ("exit 7", 7), ("block-all daemon [ await 15 ] exit 137", 137)]
+        {
             let directory = Directory::new();
             let (scenario, file) = with_message(each.clone(), &directory);
             // What happens on the way is no reason.
@@ -165,7 +228,11 @@ fn the_level_of_the_log_is_not_that_of_the_message() {
         let directory = Directory::new();
         let (scenario, file) = with_message(Scenario::container().options(options), &directory);
         let finished = scenario.probe("die 9").run();
-        assert_eq!((finished.status, text(&file).as_str()), (137, "the command was killed by SIGKILL"), "{options}");
+        assert_eq!(
+            (finished.status, text(&file).as_str()),
+            (137, "the command was killed by SIGKILL"),
+            "{options}"
+        );
         assert_eq!(finished.stderr.is_empty(), !options.is_empty(), "{finished:?}");
     }
 }
@@ -185,7 +252,9 @@ fn a_file_is_made_or_emptied_at_the_start() {
 fn the_commands_own_message_is_kept() {
     let directory = Directory::new();
     let (scenario, file) = with_message(Scenario::container(), &directory);
-    let finished = scenario.command(["sh", "-c", &format!("echo mine > {}; kill -9 $$", file.display())]).run();
+    let finished = scenario
+        .command(["sh", "-c", &format!("echo mine > {}; kill -9 $$", file.display())])
+        .run();
     assert_eq!((finished.status, text(&file).as_str()), (137, "mine\n"));
 }
 
@@ -196,7 +265,8 @@ fn default_file(content: Option<&str>) -> (Finished, Option<String>) {
     if let Some(content) = content {
         fs::write(&file, content).expect("a new file");
     }
-    let scenario = Scenario::container().prepare(&format!("bind {} /dev", directory.path().display()));
+    let scenario =
+        Scenario::container().prepare(&format!("bind {} /dev", directory.path().display()));
     let finished = scenario.options("--termination-message").probe("die 9").run();
     (finished, fs::read_to_string(&file).ok())
 }
@@ -204,13 +274,18 @@ fn default_file(content: Option<&str>) -> (Finished, Option<String>) {
 #[test]
 fn the_default_file_is_written_only_if_it_is_there_and_empty() {
     let (finished, content) = default_file(Some(""));
-    assert_eq!((finished.stderr.len(), content.as_deref()), (1, Some("the command was killed by SIGKILL")));
+    assert_eq!(
+        (finished.stderr.len(), content.as_deref()),
+        (1, Some("the command was killed by SIGKILL"))
+    );
     let (finished, content) = default_file(Some("mine"));
     assert_eq!((finished.stderr.len(), content.as_deref()), (1, Some("mine")));
     let (finished, content) = default_file(None);
     assert_eq!((finished.status, content), (137, None));
     assert!(
-        told(&finished)[0].starts_with(r#"cannot open "/dev/termination-log" for the termination message: No such file"#),
+        told(&finished)[0].starts_with(
+            r#"cannot open "/dev/termination-log" for the termination message: No such file"#
+        ),
         "{finished:?}"
     );
 }
@@ -240,8 +315,15 @@ fn a_file_that_cannot_be_opened_or_written_is_one_warning_and_changes_nothing_el
             let scenario = scenario.options(&format!("--termination-message={}", file.display()));
             let finished = scenario.probe("die 9").run();
             assert_eq!((finished.status, finished.stderr.len()), (137, 2), "{finished:?}");
-            let warning = finished.stderr.iter().find(|line| line.contains("termination message: ")).expect("a warning");
-            assert!(warning.contains(": warning: cannot ") && warning.contains(reason), "{warning}");
+            let warning = finished
+                .stderr
+                .iter()
+                .find(|line| line.contains("termination message: "))
+                .expect("a warning");
+            assert!(
+                warning.contains(": warning: cannot ") && warning.contains(reason),
+                "{warning}"
+            );
         }
     }
 }
@@ -252,9 +334,15 @@ fn a_full_disk_changes_nothing_else() {
     let place = directory.path().display();
     let scenario = Scenario::container().prepare(&format!("small-disk {place} 4096"));
     let scenario = scenario.options(&format!("--termination-message={place}/message"));
-    let finished = scenario.command(["sh", "-c", &format!("cat /dev/zero > {place}/filling 2> /dev/null; kill -9 $$")]).run();
+    let finished = scenario
+        .command(["sh", "-c", &format!("cat /dev/zero > {place}/filling 2> /dev/null; kill -9 $$")])
+        .run();
     assert_eq!((finished.status, finished.stderr.len()), (137, 2), "{finished:?}");
-    assert!(told(&finished)[1].starts_with("cannot write the termination message: No space left on device"), "{finished:?}");
+    assert!(
+        told(&finished)[1]
+            .starts_with("cannot write the termination message: No space left on device"),
+        "{finished:?}"
+    );
 }
 
 #[test]

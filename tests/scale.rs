@@ -8,7 +8,8 @@ use crate::support::{Process, Running, Scenario, wait_until};
 fn twenty_thousand_orphans_are_reaped_among_a_thousand_live_children() {
     let live = "daemon [ forever ] ".repeat(1000);
     for scenario in [Scenario::container(), Scenario::plain()] {
-        let running = scenario.probe(&format!("{live} orphans 20000 say ready forever")).start().ready();
+        let running =
+            scenario.probe(&format!("{live} orphans 20000 say ready forever")).start().ready();
         wait_until("the last zombie", || running.init.zombies() == 0);
         assert_eq!(running.init.children().len(), 1001);
         running.signal(15);
@@ -18,7 +19,9 @@ fn twenty_thousand_orphans_are_reaped_among_a_thousand_live_children() {
 
 #[test]
 fn nothing_wakes_it_in_five_idle_seconds() {
-    let idle = |scenario: Scenario| scenario.prepare("open 9").probe("block-all say ready until 64").start().ready();
+    let idle = |scenario: Scenario| {
+        scenario.prepare("open 9").probe("block-all say ready until 64").start().ready()
+    };
     let running = [idle(Scenario::container()), idle(Scenario::plain().options("-t 1s -v"))];
     let switches = |running: &Running| {
         // After a first signal it is past its start.
@@ -46,7 +49,10 @@ fn twenty_thousand_signals_arrive_in_order_while_orphans_are_reaped() {
     (0..WINDOW).for_each(send);
     for value in 0..20_000 {
         let line = running.stdout.next();
-        assert!(line.starts_with("signal 40 code -1 ") && line.ends_with(&format!(" value {value}")), "{value}: {line}");
+        assert!(
+            line.starts_with("signal 40 code -1 ") && line.ends_with(&format!(" value {value}")),
+            "{value}: {line}"
+        );
         if value + WINDOW < 20_000 {
             send(value + WINDOW);
         }
@@ -71,8 +77,12 @@ fn a_queue_full_of_signals_does_not_keep_it_from_reaping() {
     running.signal(64);
     running.signal(18);
     let log = running.finish().stderr;
-    let reaped = log.iter().position(|line| line.contains("warning: reaped zombie process with pid=")).expect("a line of it");
-    let received = log[..reaped].iter().filter(|line| line.ends_with("received SIGRTMIN+6")).count();
+    let reaped = log
+        .iter()
+        .position(|line| line.contains("warning: reaped zombie process with pid="))
+        .expect("a line of it");
+    let received =
+        log[..reaped].iter().filter(|line| line.ends_with("received SIGRTMIN+6")).count();
     assert!((1..=32).contains(&received), "{received} signals were read before");
 }
 
@@ -97,6 +107,7 @@ fn it_works_on_when_no_memory_can_be_had() {
 fn no_more_memory(process: Process) {
     let none = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: it reads one limit.
-    let result = unsafe { libc::prlimit(process.0, libc::RLIMIT_AS, &raw const none, std::ptr::null_mut()) };
+    let result =
+        unsafe { libc::prlimit(process.0, libc::RLIMIT_AS, &raw const none, std::ptr::null_mut()) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }

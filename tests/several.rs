@@ -13,9 +13,11 @@ fn both() -> [Scenario; 2] {
     [Scenario::container(), Scenario::plain()]
 }
 
-/// The commands that run, in the order of their start: that of their pids, which begin again from the lowest now and then.
+/// The commands that run, in the order of their start: that of their pids, which begin again from
+/// the lowest now and then.
 fn commands(running: &Running) -> Vec<Process> {
-    let mut commands: Vec<_> = running.init.children().into_iter().map(|child| (child.inner_pid(), child)).collect();
+    let mut commands: Vec<_> =
+        running.init.children().into_iter().map(|child| (child.inner_pid(), child)).collect();
     let highest = commands.iter().map(|(pid, _)| *pid).max().unwrap_or_default();
     commands.sort_by_key(|(pid, _)| (highest - pid > 10_000, *pid));
     commands.into_iter().map(|(_, command)| command).collect()

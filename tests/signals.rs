@@ -19,9 +19,11 @@ fn next_signal(lines: &Lines) -> (i32, i32, usize) {
 
 fn parse(line: &str) -> (i32, i32, usize) {
     match line.split(' ').collect::<Vec<_>>()[..] {
-        ["signal", signal, "code", code, "from", _, "value", value] => {
-            (signal.parse().expect("a number"), code.parse().expect("a number"), value.parse().expect("a number"))
-        }
+        ["signal", signal, "code", code, "from", _, "value", value] => (
+            signal.parse().expect("a number"),
+            code.parse().expect("a number"),
+            value.parse().expect("a number"),
+        ),
         _ => panic!("not a signal: {line:?}"),
     }
 }
@@ -32,7 +34,12 @@ fn numbers(lines: &[String]) -> Vec<i32> {
 
 #[test]
 fn every_signal_but_sigchld_reaches_the_command_once_as_a_plain_one() {
-    for scenario in [Scenario::container(), Scenario::plain(), Scenario::container().options("-g"), Scenario::plain().options("-vv")] {
+    for scenario in [
+        Scenario::container(),
+        Scenario::plain(),
+        Scenario::container().options("-g"),
+        Scenario::plain().options("-vv"),
+    ] {
         let running = listening(scenario);
         running.signal(17);
         running.init.queue(17, 5).expect("room");
@@ -71,7 +78,8 @@ fn signals_pending_at_exec_reach_the_command() {
         }
     }
     for scenario in [Scenario::container(), Scenario::plain(), Scenario::plain().options("-gvv")] {
-        let finished = scenario.prepare("block-all").prepare(&sent).probe("until 64 until 64").run();
+        let finished =
+            scenario.prepare("block-all").prepare(&sent).probe("until 64 until 64").run();
         let mut arrived = numbers(&finished.stdout);
         // The kernel hands out the synchronous faults first.
         arrived.sort_unstable();
@@ -97,7 +105,9 @@ fn a_hundred_real_time_signals_pending_at_exec_arrive_in_order_with_their_payloa
     running.signal(64);
     running.signal(18);
     let stdout = running.finish().stdout;
-    let values = |wanted| stdout.iter().map(|line| parse(line)).filter(move |(signal, _, _)| *signal == wanted);
+    let values = |wanted| {
+        stdout.iter().map(|line| parse(line)).filter(move |(signal, _, _)| *signal == wanted)
+    };
     assert!(values(40).eq((0..100).map(|value| (40, libc::SI_QUEUE, value))), "{stdout:?}");
     assert!(values(34).eq((1000..1100).map(|value| (34, libc::SI_QUEUE, value))), "{stdout:?}");
     assert_eq!(stdout.len(), 202);
@@ -108,7 +118,10 @@ fn a_sigpipe_pending_at_exec_reaches_the_command_but_our_own_does_not() {
     let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
     drop(reader);
     // Each orphan is logged, to nobody.
-    let scenario = Scenario::plain().options("-w").stderr(writer).probe("until 18 orphans 9 until 12 orphans 9 until 64");
+    let scenario = Scenario::plain()
+        .options("-w")
+        .stderr(writer)
+        .probe("until 18 orphans 9 until 12 orphans 9 until 64");
     for prepared in ["", "kill-self 13"] {
         let running = stopped(&scenario.clone().prepare("block-all").prepare(prepared));
         if prepared.is_empty() {
@@ -122,7 +135,11 @@ fn a_sigpipe_pending_at_exec_reaches_the_command_but_our_own_does_not() {
             }
         }
         assert_eq!(running.finish().status, 0);
-        assert_eq!(arrived.iter().filter(|signal| **signal == 13).count(), 1, "{prepared} {arrived:?}");
+        assert_eq!(
+            arrived.iter().filter(|signal| **signal == 13).count(),
+            1,
+            "{prepared} {arrived:?}"
+        );
     }
 }
 
@@ -137,7 +154,8 @@ fn a_signal_reaches_the_command_whatever_system_call_of_the_start_it_meets() {
         (unblocked.clone(), 128 + 15),
         (unblocked.options("-g -t 10s"), 128 + 15),
     ] {
-        let moments = (0..10_000).take_while(|moment| a_signal_at(*moment, &scenario, status)).count();
+        let moments =
+            (0..10_000).take_while(|moment| a_signal_at(*moment, &scenario, status)).count();
         // Forking, the group, the mask and exec alone are more.
         assert!(moments > 30, "{moments} moments");
     }
@@ -193,7 +211,8 @@ fn payloads_from_the_container_arrive_with_their_sender() {
 #[test]
 fn at_the_queue_limit_of_the_command_a_signal_arrives_without_its_payload() {
     for scenario in [Scenario::container(), Scenario::container().options("-g")] {
-        let running = scenario.prepare("block-all").probe("sigpending 0 say ready until 64").start().ready();
+        let running =
+            scenario.prepare("block-all").probe("sigpending 0 say ready until 64").start().ready();
         for signal in [10, 40, 40, 64] {
             running.init.queue(signal, 7).expect("room");
             let (arrived, code, _) = next_signal(&running.stdout);
@@ -206,11 +225,13 @@ fn at_the_queue_limit_of_the_command_a_signal_arrives_without_its_payload() {
 #[test]
 fn with_g_the_whole_group_gets_it_with_its_payload_where_the_kernel_can() {
     let steps = "fork [ say ready until 40 ] await 40 wait-all exit 3";
-    let running = Scenario::container().prepare("block-all").options("-g").probe(steps).start().ready();
+    let running =
+        Scenario::container().prepare("block-all").options("-g").probe(steps).start().ready();
     running.signal(10);
     assert_eq!(next_signal(&running.stdout), (10, libc::SI_USER, 0));
     running.init.queue(40, 7).expect("room");
-    let expected = if kernel() >= (6, 9) { (40, libc::SI_QUEUE, 7) } else { (40, libc::SI_USER, 0) };
+    let expected =
+        if kernel() >= (6, 9) { (40, libc::SI_QUEUE, 7) } else { (40, libc::SI_USER, 0) };
     assert_eq!(next_signal(&running.stdout), expected);
     assert_eq!(running.finish().status, 3);
 }
@@ -223,7 +244,8 @@ fn kernel() -> (u32, u32) {
 
 #[test]
 fn without_g_only_the_command_gets_it() {
-    // The drain's SIGTERM ends the grandchild; of two pending ones the lower number would be told first.
+    // The drain's SIGTERM ends the grandchild; of two pending ones the lower number would be told
+    // first.
     let steps = "fork [ say ready until 15 ] await 1 exit 3";
     let running = Scenario::container().prepare("block-all").probe(steps).start().ready();
     running.signal(1);
@@ -250,7 +272,11 @@ fn stop_signals_from_a_process_stop_the_command_and_sigcont_continues_it() {
 #[test]
 fn signals_that_were_inherited_ignored_or_blocked_are_forwarded() {
     let steps = "block-all say ready until 64";
-    let running = Scenario::container().prepare("ignore 1 ignore 15 ignore 40 block 2 block 41").probe(steps).start().ready();
+    let running = Scenario::container()
+        .prepare("ignore 1 ignore 15 ignore 40 block 2 block 41")
+        .probe(steps)
+        .start()
+        .ready();
     for signal in [1, 2, 15, 40, 41, 64] {
         running.signal(signal);
         assert_eq!(next_signal(&running.stdout).0, signal);
@@ -280,7 +306,13 @@ fn a_signal_for_a_command_that_has_just_ended_does_no_harm() {
 fn a_rewritten_signal_arrives_as_another_one_or_not_at_all() {
     let options = "-r USR1:RTMIN+3 -r USR2:none --rewrite RTMIN+1:HUP -r HUP:INT";
     let running = listening(Scenario::container().options(options));
-    for (signal, arrives) in [(libc::SIGUSR1, Some(37)), (libc::SIGUSR2, None), (35, Some(libc::SIGHUP)), (1, Some(2)), (64, Some(64))] {
+    for (signal, arrives) in [
+        (libc::SIGUSR1, Some(37)),
+        (libc::SIGUSR2, None),
+        (35, Some(libc::SIGHUP)),
+        (1, Some(2)),
+        (64, Some(64)),
+    ] {
         running.signal(signal);
         if let Some(arrives) = arrives {
             assert_eq!(next_signal(&running.stdout).0, arrives);

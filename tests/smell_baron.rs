@@ -1,5 +1,5 @@
-//! firstmate under smell-baron's name keeps the rules of its documentation, <https://github.com/ohjames/smell-baron>. (No package has the
-//! program itself.)
+//! firstmate under smell-baron's name keeps the rules of its documentation,
+//! <https://github.com/ohjames/smell-baron>. (No package has the program itself.)
 
 use std::os::unix::fs::symlink;
 
@@ -15,7 +15,8 @@ impl Baron {
         Self(directory)
     }
 
-    /// As PID 1, or not. Each command is its options and a line for the shell, in which `$D` is the directory.
+    /// As PID 1, or not. Each command is its options and a line for the shell, in which `$D` is the
+    /// directory.
     fn start_in(&self, place: Scenario, commands: &[(&str, &str)]) -> Running {
         let mut words = vec![self.0.path().join("smell-baron").into_os_string()];
         for (i, (options, line)) in commands.iter().enumerate() {
@@ -39,7 +40,11 @@ impl Baron {
 fn without_marks_it_ends_when_all_commands_have_with_the_first_failure_in_their_order() {
     let baron = Baron::new();
     let make = "mkfifo $D/go; echo > $D/go; exit 0";
-    let finished = baron.run(&[("", make), ("", "until [ -p $D/go ]; do sleep 0.01; done; read x < $D/go; exit 4"), ("", "exit 5")]);
+    let finished = baron.run(&[
+        ("", make),
+        ("", "until [ -p $D/go ]; do sleep 0.01; done; read x < $D/go; exit 4"),
+        ("", "exit 5"),
+    ]);
     assert_eq!(finished.status, 4, "{finished:?}");
     assert_eq!(baron.run(&[("", "exit 0"), ("", "exit 0")]).status, 0);
 }
@@ -47,7 +52,11 @@ fn without_marks_it_ends_when_all_commands_have_with_the_first_failure_in_their_
 #[test]
 fn with_marks_it_ends_when_those_commands_have_and_asks_the_rest_to_end() {
     let rest = "trap 'echo asked; exit 9' TERM; echo > $D/ready; while :; do sleep 0.01; done";
-    let finished = Baron::new().run(&[("", rest), ("-f", "until [ -e $D/ready ]; do sleep 0.01; done; exit 3"), ("", "exit 7")]);
+    let finished = Baron::new().run(&[
+        ("", rest),
+        ("-f", "until [ -e $D/ready ]; do sleep 0.01; done; exit 3"),
+        ("", "exit 7"),
+    ]);
     assert_eq!((finished.status, finished.stdout), (3, vec!["asked".to_owned()]));
 }
 
@@ -55,7 +64,10 @@ fn with_marks_it_ends_when_those_commands_have_and_asks_the_rest_to_end() {
 fn those_that_run_first_do_so_together_and_their_failures_do_not_count() {
     // Each needs the other one.
     let first = ("-c", "mkfifo $D/go; echo > $D/go; exit 1");
-    let second = ("-c", "until [ -p $D/go ]; do sleep 0.01; done; read x < $D/go; touch $D/prepared; exit 1");
+    let second = (
+        "-c",
+        "until [ -p $D/go ]; do sleep 0.01; done; read x < $D/go; touch $D/prepared; exit 1",
+    );
     let finished = Baron::new().run(&[("", "test -e $D/prepared && exit 6"), first, second]);
     assert_eq!(finished.status, 6, "{finished:?}");
 }
@@ -63,14 +75,22 @@ fn those_that_run_first_do_so_together_and_their_failures_do_not_count() {
 #[test]
 fn a_signal_begins_the_stop_of_all_commands() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
-        let command =
-            |name: &str, status: u8| format!("trap 'echo {name}; exit {status}' TERM INT; echo ready; while :; do sleep 0.01; done");
-        let running = Baron::new().start(&[("", &command("one", 2)), ("", &command("two", 3))]).ready();
+        let command = |name: &str, status: u8| {
+            format!(
+                "trap 'echo {name}; exit {status}' TERM INT; echo ready; while :; do sleep 0.01; \
+                 done"
+            )
+        };
+        let running =
+            Baron::new().start(&[("", &command("one", 2)), ("", &command("two", 3))]).ready();
         running.stdout.expect("ready");
         running.signal(signal);
         let mut finished = running.finish();
         finished.stdout.sort();
-        assert_eq!((finished.status, finished.stdout), (2, vec!["one".to_owned(), "two".to_owned()]));
+        assert_eq!(
+            (finished.status, finished.stdout),
+            (2, vec!["one".to_owned(), "two".to_owned()])
+        );
     }
 }
 
@@ -90,10 +110,16 @@ fn a_death_by_a_signal_is_a_failure_with_128_and_its_number() {
 #[test]
 fn signals_for_everyone_are_refused_unless_it_is_pid_1() {
     let refused = Baron::new().start_in(Scenario::plain(), &[("-a", "echo ran")]).finish();
-    assert_eq!((refused.status, refused.stdout.len(), refused.stderr.len()), (1, 0, 1), "{refused:?}");
+    assert_eq!(
+        (refused.status, refused.stdout.len(), refused.stderr.len()),
+        (1, 0, 1),
+        "{refused:?}"
+    );
 
-    let background = "(trap 'echo grandchild; exit' TERM; echo ready; while :; do sleep 0.01; done) & wait $!; wait";
-    let running = Baron::new().start(&[("-a", &format!("trap '' TERM; {background}; exit 8"))]).ready();
+    let background = "(trap 'echo grandchild; exit' TERM; echo ready; while :; do sleep 0.01; \
+                      done) & wait $!; wait";
+    let running =
+        Baron::new().start(&[("-a", &format!("trap '' TERM; {background}; exit 8"))]).ready();
     running.signal(libc::SIGTERM);
     let finished = running.finish();
     assert_eq!(finished.status, 8, "{finished:?}");

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Directory, Freezer, Lease, Process, Running, Scenario, is_root, probe, skip, wait_until};
+use crate::support::{
+    Directory, Freezer, Lease, Process, Running, Scenario, is_root, probe, skip, wait_until,
+};
 
 fn main_child(running: &Running) -> Process {
     running.init.children()[0]
@@ -16,13 +18,21 @@ fn signals(lines: &[String]) -> Vec<&str> {
 
 #[test]
 fn a_command_that_ignores_sigterm_is_killed_after_the_grace_period_and_not_before() {
-    let running = Scenario::container().options("-t 500ms").probe("block-all say ready forever").start().ready();
+    let running = Scenario::container()
+        .options("-t 500ms")
+        .probe("block-all say ready forever")
+        .start()
+        .ready();
     let asked = Instant::now();
     running.signal(libc::SIGTERM);
     let finished = running.finish();
     assert!(asked.elapsed() >= Duration::from_millis(500), "{:?}", asked.elapsed());
     assert_eq!(finished.status, 137);
-    assert_eq!(finished.stderr, ["firstmate[1]: warning: the command was killed by SIGKILL: it had not ended 0.5s after SIGTERM"]);
+    assert_eq!(
+        finished.stderr,
+        ["firstmate[1]: warning: the command was killed by SIGKILL: it had not ended 0.5s after \
+          SIGTERM"]
+    );
 }
 
 #[test]
@@ -47,7 +57,11 @@ fn what_a_start_took_is_not_taken_from_the_grace_period() {
 #[test]
 fn without_a_grace_period_it_is_never_killed() {
     for options in ["-t never", ""] {
-        let running = Scenario::container().options(options).probe("block-all say ready until 10").start().ready();
+        let running = Scenario::container()
+            .options(options)
+            .probe("block-all say ready until 10")
+            .start()
+            .ready();
         running.signal(libc::SIGTERM);
         running.stdout.expect_part("signal 15");
         running.init.wait_until_idle();
@@ -58,22 +72,34 @@ fn without_a_grace_period_it_is_never_killed() {
 
 #[test]
 fn sigkill_goes_to_what_the_stop_went_to() {
-    let steps = "block-all fork [ until 10 say member-lives ] session [ until 10 say other-lives ] say ready forever";
+    let steps = "block-all fork [ until 10 say member-lives ] session [ until 10 say other-lives \
+                 ] say ready forever";
     for (options, killed) in [("", 0), ("-g", 1), ("-a", 2)] {
-        let scenario = Scenario::container().options("-t 200ms --drain never").options(options).probe(steps);
+        let scenario =
+            Scenario::container().options("-t 200ms --drain never").options(options).probe(steps);
         let running = scenario.start().ready();
         let others = main_child(&running).children();
         running.signal(libc::SIGTERM);
         running.stderr.expect_part("the command was killed by SIGKILL");
         let (killed, alive) = others.split_at(killed);
-        wait_until("the end of those that it went to", || killed.iter().all(|process| process.state().is_none()));
+        wait_until("the end of those that it went to", || {
+            killed.iter().all(|process| process.state().is_none())
+        });
         for process in alive {
             process.signal(libc::SIGUSR1);
         }
         let finished = running.finish();
-        let mut told: Vec<_> = finished.stdout.iter().map(String::as_str).filter(|line| line.ends_with("-lives")).collect();
+        let mut told: Vec<_> = finished
+            .stdout
+            .iter()
+            .map(String::as_str)
+            .filter(|line| line.ends_with("-lives"))
+            .collect();
         told.sort_unstable();
-        assert_eq!((finished.status, told), (137, ["member-lives", "other-lives"].into_iter().skip(killed.len()).collect()));
+        assert_eq!(
+            (finished.status, told),
+            (137, ["member-lives", "other-lives"].into_iter().skip(killed.len()).collect())
+        );
     }
 }
 
@@ -100,7 +126,10 @@ fn stop_on_replaces_the_signals_that_stop() {
         running.stdout.expect_part(&format!("signal {signal} "));
         let finished = running.finish();
         assert_eq!(finished.status, 137);
-        assert!(finished.stderr[0].ends_with(&format!("it had not ended 0.2s after {name}")), "{finished:?}");
+        assert!(
+            finished.stderr[0].ends_with(&format!("it had not ended 0.2s after {name}")),
+            "{finished:?}"
+        );
     }
 }
 
@@ -119,13 +148,21 @@ fn further_stop_signals_are_forwarded() {
 fn further_stop_signals_do_not_restart_the_clock() {
     // The command would live for ten seconds if each of its signals gave it another one.
     let steps = "kill-parent 2 sleep-ms 100 ".repeat(100);
-    let running = Scenario::container().options("-t 1s").probe(&format!("block-all say ready {steps} exit 9")).start().ready();
+    let running = Scenario::container()
+        .options("-t 1s")
+        .probe(&format!("block-all say ready {steps} exit 9"))
+        .start()
+        .ready();
     assert_eq!(running.finish().status, 137);
 }
 
 #[test]
 fn the_first_stop_signal_is_held_for_the_delay_while_others_pass() {
-    let running = Scenario::container().options("--stop-delay 1s").probe("block-all say ready until 15").start().ready();
+    let running = Scenario::container()
+        .options("--stop-delay 1s")
+        .probe("block-all say ready until 15")
+        .start()
+        .ready();
     let asked = Instant::now();
     running.signal(libc::SIGTERM);
     running.signal(libc::SIGUSR1);
@@ -136,7 +173,11 @@ fn the_first_stop_signal_is_held_for_the_delay_while_others_pass() {
 
 #[test]
 fn a_second_stop_signal_ends_the_delay_and_only_the_held_one_goes_out() {
-    let running = Scenario::container().options("--stop-delay 1h").probe("block-all say ready until 10").start().ready();
+    let running = Scenario::container()
+        .options("--stop-delay 1h")
+        .probe("block-all say ready until 10")
+        .start()
+        .ready();
     running.signal(libc::SIGTERM);
     // The kernel delivers lower numbers first: with this one, SIGTERM has been read.
     running.signal(libc::SIGURG);
@@ -149,7 +190,9 @@ fn a_second_stop_signal_ends_the_delay_and_only_the_held_one_goes_out() {
 
 #[test]
 fn the_grace_period_starts_when_the_delay_is_over() {
-    let scenario = Scenario::container().options("--stop-delay 400ms -t 400ms").probe("block-all say ready forever");
+    let scenario = Scenario::container()
+        .options("--stop-delay 400ms -t 400ms")
+        .probe("block-all say ready forever");
     let running = scenario.start().ready();
     let asked = Instant::now();
     running.signal(libc::SIGTERM);
@@ -160,7 +203,11 @@ fn the_grace_period_starts_when_the_delay_is_over() {
 #[test]
 fn a_command_that_ends_during_the_delay_or_the_grace_period_has_its_own_status() {
     for options in ["--stop-delay 1h", "-t 1h"] {
-        let running = Scenario::container().options(options).probe("block-all say ready until 10 exit 7").start().ready();
+        let running = Scenario::container()
+            .options(options)
+            .probe("block-all say ready until 10 exit 7")
+            .start()
+            .ready();
         running.signal(libc::SIGTERM);
         running.signal(libc::SIGUSR1);
         let finished = running.finish();
@@ -194,7 +241,11 @@ fn a_command_whose_own_stop_is_seen_only_with_the_stop_signal_is_continued_too()
 #[test]
 fn a_container_that_was_frozen_for_longer_than_its_grace_period_still_gets_the_rest_of_it() {
     let grace = Duration::from_millis(1500);
-    let running = Scenario::container().options("-t 1500ms").probe("block-all say ready until 10 forever").start().ready();
+    let running = Scenario::container()
+        .options("-t 1500ms")
+        .probe("block-all say ready until 10 forever")
+        .start()
+        .ready();
     let all = [running.init, main_child(&running)];
     let freezer = Freezer::new();
     let asked = Instant::now();
@@ -204,7 +255,9 @@ fn a_container_that_was_frozen_for_longer_than_its_grace_period_still_gets_the_r
         Some(freezer) => freezer.freeze(&all),
         None => all.iter().for_each(|process| process.signal(libc::SIGSTOP)),
     }
-    wait_until("the frost", || freezer.is_some() || all.iter().all(|process| process.state() == Some('T')));
+    wait_until("the frost", || {
+        freezer.is_some() || all.iter().all(|process| process.state() == Some('T'))
+    });
     let used = asked.elapsed();
     std::thread::sleep(grace);
     let thawed = Instant::now();
@@ -223,7 +276,11 @@ fn a_stop_ends_also_a_command_that_became_another_user() {
     if !is_root() {
         return skip("only root can become another user");
     }
-    let running = Scenario::container().options("-t 200ms").probe("setuid 54321 block-all say ready forever").start().ready();
+    let running = Scenario::container()
+        .options("-t 200ms")
+        .probe("setuid 54321 block-all say ready forever")
+        .start()
+        .ready();
     running.signal(libc::SIGTERM);
     assert_eq!(running.finish().status, 137);
 }

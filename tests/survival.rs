@@ -1,4 +1,5 @@
-//! Promise 5: in harsh surroundings and after odd events firstmate lives on, and still does its work.
+//! Promise 5: in harsh surroundings and after odd events firstmate lives on, and still does its
+//! work.
 
 use crate::support::{Directory, Finished, Running, Scenario, is_root, skip, wait_until};
 
@@ -57,7 +58,12 @@ fn with_all_signals_blocked_at_the_start_it_still_reacts() {
 #[test]
 fn with_all_signals_blocked_at_the_start_it_still_escalates() {
     for scenario in both() {
-        let running = scenario.prepare("block-all").options("-t 100ms").probe("say ready forever").start().ready();
+        let running = scenario
+            .prepare("block-all")
+            .options("-t 100ms")
+            .probe("say ready forever")
+            .start()
+            .ready();
         running.signal(TERM);
         assert_eq!(running.finish().status, 137);
     }
@@ -86,9 +92,17 @@ fn a_child_that_was_there_before_it_is_killed_without_killing_firstmate_whose_gr
 #[test]
 fn a_zombie_that_was_there_before_it_is_reaped_and_not_taken_for_the_command() {
     for scenario in both() {
-        let running = scenario.prepare("fork [ exit 3 ] await-zombie").options("-w").probe(STOPPABLE).start().ready();
+        let running = scenario
+            .prepare("fork [ exit 3 ] await-zombie")
+            .options("-w")
+            .probe(STOPPABLE)
+            .start()
+            .ready();
         let line = running.stderr.next();
-        assert!(line.contains("reaped zombie process with pid=") && line.contains("exited with 3"), "{line}");
+        assert!(
+            line.contains("reaped zombie process with pid=") && line.contains("exited with 3"),
+            "{line}"
+        );
         wait_until("no zombie", || running.init.zombies() == 0);
         running.stop();
     }
@@ -110,7 +124,11 @@ fn with_room_for_few_or_no_descriptors_what_is_left_is_drained() {
             let leftover = "block-all fork [ await 15 say drained ] exit 7";
             let scenario = scenario.prepare(&format!("nofile {limit}")).options("--drain never");
             let finished = scenario.probe(leftover).run();
-            assert_eq!((finished.status, finished.stdout), (7, vec!["drained".to_owned()]), "{limit}");
+            assert_eq!(
+                (finished.status, finished.stdout),
+                (7, vec!["drained".to_owned()]),
+                "{limit}"
+            );
         }
     }
 }
@@ -121,7 +139,8 @@ fn without_proc_or_dev_it_works() {
         let finished = assert_it_works(&Scenario::container().prepare(hidden));
         assert_eq!(finished.stderr, [""; 0]);
         let leftover = "block-all fork [ await 15 say drained ] exit 7";
-        let finished = Scenario::container().prepare(hidden).options("--drain never").probe(leftover).run();
+        let finished =
+            Scenario::container().prepare(hidden).options("--drain never").probe(leftover).run();
         assert_eq!((finished.status, finished.stdout), (7, vec!["drained".to_owned()]), "{hidden}");
     }
 }
@@ -141,8 +160,10 @@ fn a_child_of_another_user_that_cannot_be_signalled_does_not_end_it() {
     }
     let directory = Directory::new();
     for scenario in both() {
-        let scenario = scenario.programs_in(&directory).prepare(&format!("lose-capability {CAP_KILL}"));
-        let running = scenario.probe("setuid 54321 block-all say ready read-to-end 0 exit 7").start().ready();
+        let scenario =
+            scenario.programs_in(&directory).prepare(&format!("lose-capability {CAP_KILL}"));
+        let running =
+            scenario.probe("setuid 54321 block-all say ready read-to-end 0 exit 7").start().ready();
         for signal in [libc::SIGUSR1, libc::SIGUSR2, TERM] {
             running.signal(signal);
         }
@@ -154,7 +175,11 @@ fn a_child_of_another_user_that_cannot_be_signalled_does_not_end_it() {
 fn a_signal_that_cannot_be_sent_does_not_end_it() {
     let refused = format!("refuse {} -1 {}", libc::SYS_kill, libc::EPERM);
     for scenario in both() {
-        let running = scenario.prepare(&refused).probe("block-all say ready read-to-end 0 exit 7").start().ready();
+        let running = scenario
+            .prepare(&refused)
+            .probe("block-all say ready read-to-end 0 exit 7")
+            .start()
+            .ready();
         for signal in [libc::SIGUSR1, libc::SIGUSR2, TERM] {
             running.signal(signal);
         }
@@ -173,7 +198,12 @@ fn assert_told_once(running: Running, part: &str) {
 #[test]
 fn a_child_that_even_sigkill_cannot_reach_does_not_hold_the_container() {
     let refused = format!("refuse {} -1 {}", libc::SYS_kill, libc::EPERM);
-    let running = Scenario::container().prepare(&refused).options("-t 10ms --drain 10ms").probe("say ready forever").start().ready();
+    let running = Scenario::container()
+        .prepare(&refused)
+        .options("-t 10ms --drain 10ms")
+        .probe("say ready forever")
+        .start()
+        .ready();
     running.signal(TERM);
     let finished = running.finish();
     assert_eq!(finished.status, 137, "{finished:?}");
@@ -188,7 +218,11 @@ fn a_failed_read_of_the_signalfd_is_told_once_and_signals_are_taken_another_way(
         assert_eq!(finished.stderr.len(), 1, "{finished:?}");
         // The words are the C library's.
         let line = &finished.stderr[0];
-        assert!(line.contains("cannot read signals: ") && line.contains(&format!("(os error {})", libc::EIO)), "{line}");
+        assert!(
+            line.contains("cannot read signals: ")
+                && line.contains(&format!("(os error {})", libc::EIO)),
+            "{line}"
+        );
     }
 }
 
@@ -197,10 +231,17 @@ fn where_no_signal_can_be_read_at_all_it_does_not_spin_and_still_tells_the_statu
     let [read, wait] = [(libc::SYS_read, 3), (libc::SYS_rt_sigtimedwait, -1)]
         .map(|(syscall, descriptor)| format!("refuse {syscall} {descriptor} {} ", libc::EIO));
     for scenario in both() {
-        let running = scenario.prepare(&read).prepare(&wait).probe("say ready read-to-end 0 exit 7").start().ready();
+        let running = scenario
+            .prepare(&read)
+            .prepare(&wait)
+            .probe("say ready read-to-end 0 exit 7")
+            .start()
+            .ready();
         let asleep = || {
-            let call = std::fs::read_to_string(format!("/proc/{}/syscall", running.init.0)).expect("/proc");
-            call.starts_with(&format!("{} ", libc::SYS_clock_nanosleep)) || call.starts_with(&format!("{} ", libc::SYS_nanosleep))
+            let call = std::fs::read_to_string(format!("/proc/{}/syscall", running.init.0))
+                .expect("/proc");
+            call.starts_with(&format!("{} ", libc::SYS_clock_nanosleep))
+                || call.starts_with(&format!("{} ", libc::SYS_nanosleep))
         };
         wait_until("firstmate asleep", asleep);
         assert_eq!(running.finish().status, 7);
@@ -209,14 +250,24 @@ fn where_no_signal_can_be_read_at_all_it_does_not_spin_and_still_tells_the_statu
 
 #[test]
 fn newer_system_calls_are_no_need() {
-    let newer = [libc::SYS_signalfd4, libc::SYS_pidfd_open, libc::SYS_pidfd_send_signal, libc::SYS_close_range, libc::SYS_pwritev2];
+    let newer = [
+        libc::SYS_signalfd4,
+        libc::SYS_pidfd_open,
+        libc::SYS_pidfd_send_signal,
+        libc::SYS_close_range,
+        libc::SYS_pwritev2,
+    ];
     // An old kernel says the one, an old seccomp profile the other.
     for error in [libc::ENOSYS, libc::EPERM] {
         let refused = newer.map(|syscall| format!("refuse {syscall} -1 {error}")).join(" ");
         for scenario in both() {
             let finished = assert_it_works(&scenario.clone().prepare(&refused).options("-v"));
             assert!(!finished.stderr.is_empty());
-            let killed = scenario.prepare(&refused).options("--drain 10ms").probe("ignore 15 fork [ forever ] exit 7").run();
+            let killed = scenario
+                .prepare(&refused)
+                .options("--drain 10ms")
+                .probe("ignore 15 fork [ forever ] exit 7")
+                .run();
             assert_eq!(killed.status, 7, "{killed:?}");
         }
     }
@@ -230,9 +281,13 @@ fn a_child_that_asks_to_be_traced_runs_on() {
         let dies = scenario.clone().probe("traceme kill-self 15 exit 7").run();
         assert_eq!(dies.status, 128 + TERM, "{dies:?}");
         let probe = crate::support::probe();
-        let executes = scenario.clone().probe(&format!("traceme exec {} exit 7", probe.display())).run();
+        let executes =
+            scenario.clone().probe(&format!("traceme exec {} exit 7", probe.display())).run();
         assert_eq!((executes.status, executes.stderr.len()), (7, 0), "{executes:?}");
-        let stoppable = scenario.probe(&format!("block-all traceme exec {} {STOPPABLE}", probe.display())).start().ready();
+        let stoppable = scenario
+            .probe(&format!("block-all traceme exec {} {STOPPABLE}", probe.display()))
+            .start()
+            .ready();
         stoppable.stop();
     }
 }
@@ -251,7 +306,8 @@ fn a_child_that_asks_to_be_traced_and_stops_can_be_continued() {
 #[test]
 fn a_child_that_was_there_before_it_and_asks_to_be_traced_runs_on() {
     for scenario in both() {
-        let inherited = "block-all fork [ await 15 traceme ignore 10 unblock-all kill-self 10 say untraced ] unblock-all";
+        let inherited = "block-all fork [ await 15 traceme ignore 10 unblock-all kill-self 10 say \
+                         untraced ] unblock-all";
         let finished = scenario.prepare(inherited).options("--drain never").probe("exit 7").run();
         assert_eq!((finished.status, finished.stdout), (7, vec!["untraced".to_owned()]));
     }

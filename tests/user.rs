@@ -15,7 +15,8 @@ const CAP_SYS_PTRACE: i32 = 19;
 /// securebits.h
 const SECBIT_NO_SETUID_FIXUP: i32 = 4;
 
-/// Only root can become another user; an ordinary one is root in a user namespace, but of nobody else.
+/// Only root can become another user; an ordinary one is root in a user namespace, but of nobody
+/// else.
 fn cannot_switch() -> bool {
     if !is_root() {
         skip("it takes root to become another user");
@@ -26,7 +27,8 @@ fn cannot_switch() -> bool {
 /// A container with users of its own, and copies of the programs that they may execute.
 fn container(directory: &Directory) -> Scenario {
     let (passwd, group) = (directory.file("passwd", PASSWD), directory.file("group", GROUP));
-    let files = format!("bind {} /etc/passwd bind {} /etc/group", passwd.display(), group.display());
+    let files =
+        format!("bind {} /etc/passwd bind {} /etc/group", passwd.display(), group.display());
     Scenario::container().programs_in(directory).prepare(&files)
 }
 
@@ -48,14 +50,22 @@ fn run_as(user: &str, steps: &str) -> Finished {
     container(&directory).options(&format!("--user {user}")).copied_probe(&directory, steps).run()
 }
 
-/// Real, effective, saved and that of the file system, of the user and the group; and the supplementary groups.
+/// Real, effective, saved and that of the file system, of the user and the group; and the
+/// supplementary groups.
 fn identity(uid: u32, gid: u32, groups: &str) -> Vec<String> {
     let four = |id: u32| [id; 4].map(|id| id.to_string()).join(" ");
-    vec![format!("user {} group {} groups {groups}", four(uid), four(gid)), "no capabilities".to_owned()]
+    vec![
+        format!("user {} group {} groups {groups}", four(uid), four(gid)),
+        "no capabilities".to_owned(),
+    ]
 }
 
 fn assert_refused(finished: &Finished, reason: &str) {
-    assert_eq!((finished.status, finished.stdout.len(), finished.stderr.len()), (125, 0, 1), "{finished:?}");
+    assert_eq!(
+        (finished.status, finished.stdout.len(), finished.stderr.len()),
+        (125, 0, 1),
+        "{finished:?}"
+    );
     assert!(finished.stderr[0].contains(reason), "{:?} is not {reason:?}", finished.stderr[0]);
 }
 
@@ -93,10 +103,19 @@ fn numbers_need_no_files() {
         return;
     }
     let directory = Directory::new();
-    let scenario = Scenario::container().programs_in(&directory).prepare("hide /etc").copied_probe(&directory, "identity");
+    let scenario = Scenario::container()
+        .programs_in(&directory)
+        .prepare("hide /etc")
+        .copied_probe(&directory, "identity");
     assert_eq!(scenario.clone().options("--user 54399:7").run().stdout, identity(54399, 7, "7"));
-    assert_eq!(scenario.clone().options("--user 54399").run().stdout, identity(54399, 54399, "54399"));
-    assert_refused(&scenario.options("--user app").run(), r#"--user: there is no user "app" in /etc/passwd"#);
+    assert_eq!(
+        scenario.clone().options("--user 54399").run().stdout,
+        identity(54399, 54399, "54399")
+    );
+    assert_refused(
+        &scenario.options("--user app").run(),
+        r#"--user: there is no user "app" in /etc/passwd"#,
+    );
 }
 
 #[test]
@@ -105,7 +124,10 @@ fn the_variable_works_like_the_option() {
         return;
     }
     let directory = Directory::new();
-    let finished = container(&directory).env("FIRSTMATE_USER", "54399:7").copied_probe(&directory, "identity").run();
+    let finished = container(&directory)
+        .env("FIRSTMATE_USER", "54399:7")
+        .copied_probe(&directory, "identity")
+        .run();
     assert_eq!(finished.stdout, identity(54399, 7, "7"));
 }
 
@@ -116,15 +138,28 @@ fn a_name_sets_home_user_and_logname_and_nothing_else() {
     }
     let variables = |user: &str| {
         let directory = Directory::new();
-        let inherited = "environment [ HOME=/root A=1 USER=root HOMER=x HOME=/again B=2 LISTEN_PID=1 ]";
-        let scenario = container(&directory).prepare(inherited).options(user).copied_probe(&directory, "report");
+        let inherited =
+            "environment [ HOME=/root A=1 USER=root HOMER=x HOME=/again B=2 LISTEN_PID=1 ]";
+        let scenario = container(&directory)
+            .prepare(inherited)
+            .options(user)
+            .copied_probe(&directory, "report");
         let told = scenario.run().stdout;
         let pid = told[0].split(' ').nth(1).expect("a pid").to_owned();
         let variables = told.iter().filter_map(|line| line.strip_prefix("env "));
-        variables.map(|line| line.replace(&format!("PID={pid}"), "PID=ours")).collect::<Vec<_>>().join(" ")
+        variables
+            .map(|line| line.replace(&format!("PID={pid}"), "PID=ours"))
+            .collect::<Vec<_>>()
+            .join(" ")
     };
-    assert_eq!(variables("--user app"), "A=1 HOMER=x B=2 LISTEN_PID=ours HOME=/srv/app USER=app LOGNAME=app");
-    assert_eq!(variables("--user 54321"), "HOME=/root A=1 USER=root HOMER=x HOME=/again B=2 LISTEN_PID=ours");
+    assert_eq!(
+        variables("--user app"),
+        "A=1 HOMER=x B=2 LISTEN_PID=ours HOME=/srv/app USER=app LOGNAME=app"
+    );
+    assert_eq!(
+        variables("--user 54321"),
+        "HOME=/root A=1 USER=root HOMER=x HOME=/again B=2 LISTEN_PID=ours"
+    );
 }
 
 #[test]
@@ -142,10 +177,15 @@ fn capabilities_that_the_kernel_would_leave_are_dropped() {
         return;
     }
     let directory = Directory::new();
-    let scenario = container(&directory).options("--user app").copied_probe(&directory, "identity become-root");
-    for surroundings in [format!("securebits {SECBIT_NO_SETUID_FIXUP}"), "privileged-user 54340 54341".to_owned()] {
+    let scenario = container(&directory)
+        .options("--user app")
+        .copied_probe(&directory, "identity become-root");
+    for surroundings in
+        [format!("securebits {SECBIT_NO_SETUID_FIXUP}"), "privileged-user 54340 54341".to_owned()]
+    {
         let finished = scenario.clone().prepare(&surroundings).run();
-        let expected = [identity(54321, 54322, "54322 54330 54331"), vec!["ways []".to_owned()]].concat();
+        let expected =
+            [identity(54321, 54322, "54322 54330 54331"), vec!["ways []".to_owned()]].concat();
         assert_eq!(finished.stdout, expected, "{surroundings}: {finished:?}");
     }
 }
@@ -157,7 +197,10 @@ fn root_may_be_named_too_and_keeps_its_capabilities() {
         return skip("the groups that a user has outside cannot be given up in a user namespace");
     }
     let directory = Directory::new();
-    let finished = container(&directory).options("--user root").copied_probe(&directory, "identity report").run();
+    let finished = container(&directory)
+        .options("--user root")
+        .copied_probe(&directory, "identity report")
+        .run();
     assert!(finished.stdout[0].starts_with("user 0 0 0 0 group 0 0 0 0 groups"), "{finished:?}");
     assert!(finished.stdout[1].starts_with("capabilities "), "{finished:?}");
     assert!(finished.stdout.contains(&"env HOME=/root".to_owned()), "{finished:?}");
@@ -170,7 +213,10 @@ fn firstmate_stays_root_and_can_signal_and_drain_the_other_user() {
     }
     let directory = Directory::new();
     let leftover = "block-all daemon [ forever ] say ready until 15 exit 7";
-    let running = container(&directory).options("--user app --drain 100ms").copied_probe(&directory, leftover).start();
+    let running = container(&directory)
+        .options("--user app --drain 100ms")
+        .copied_probe(&directory, leftover)
+        .start();
     running.stdout.expect("ready");
     assert_eq!(running.init.status("Uid"), "0\t0\t0\t0");
     assert!(running.init.children().iter().all(|child| child.status("Uid").starts_with("54321\t")));
@@ -183,7 +229,8 @@ fn firstmate_stays_root_and_can_signal_and_drain_the_other_user() {
     assert!(finished.stderr[0].contains("and killed: "), "{finished:?}");
 }
 
-/// The kernel makes a process that shares its memory with one that changes its user a secret: see `staying_dumpable`.
+/// The kernel makes a process that shares its memory with one that changes its user a secret: see
+/// `staying_dumpable`.
 #[test]
 fn stdout_of_firstmate_stays_open_to_root_without_ptrace() {
     if cannot_switch() {
@@ -191,11 +238,17 @@ fn stdout_of_firstmate_stays_open_to_root_without_ptrace() {
     }
     let directory = Directory::new();
     let lose = format!("lose-capability {CAP_SYS_PTRACE}");
-    let scenario = container(&directory).prepare(&lose).options("--user app").copied_probe(&directory, "say ready forever");
+    let scenario = container(&directory)
+        .prepare(&lose)
+        .options("--user app")
+        .copied_probe(&directory, "say ready forever");
     let running = scenario.start().ready();
     let look = |process: Process| {
         let fd = format!("/proc/{}/fd/1", process.0);
-        let output = std::process::Command::new(probe()).args(lose.split(' ')).args(["exec", "readlink", &fd]).output();
+        let output = std::process::Command::new(probe())
+            .args(lose.split(' '))
+            .args(["exec", "readlink", &fd])
+            .output();
         String::from_utf8(output.expect("the probe runs").stdout).expect("a path")
     };
     wait_until("an open descriptor", || look(running.init).starts_with("pipe:"));
@@ -218,11 +271,18 @@ fn without_the_capabilities_for_it_nothing_is_started() {
     if cannot_switch() {
         return;
     }
-    for (capability, user) in [(CAP_SETUID, "app"), (CAP_SETGID, "app"), (CAP_SETGID, "54399:7"), (CAP_SETUID, "54399:0")] {
+    for (capability, user) in
+        [(CAP_SETUID, "app"), (CAP_SETGID, "app"), (CAP_SETGID, "54399:7"), (CAP_SETUID, "54399:0")]
+    {
         let directory = Directory::new();
-        let scenario = container(&directory).prepare(&format!("lose-capability {capability}")).options(&format!("--user {user}"));
+        let scenario = container(&directory)
+            .prepare(&format!("lose-capability {capability}"))
+            .options(&format!("--user {user}"));
         let finished = scenario.copied_probe(&directory, "say started").run();
-        assert_refused(&finished, "Operation not permitted (os error 1): this needs CAP_SETUID and CAP_SETGID");
+        assert_refused(
+            &finished,
+            "Operation not permitted (os error 1): this needs CAP_SETUID and CAP_SETGID",
+        );
         let ids = if user == "app" { "(uid 54321, gid 54322)" } else { "(uid 54399, gid " };
         assert!(finished.stderr[0].contains(&format!(" as user {user} {ids}")), "{finished:?}");
     }
@@ -235,9 +295,16 @@ fn a_command_that_could_not_be_stopped_is_told_of_at_the_start() {
     }
     for (lose, told) in [(String::new(), 0), (format!("lose-capability {CAP_KILL}"), 1)] {
         let directory = Directory::new();
-        let finished = container(&directory).prepare(&lose).options("--user app").copied_probe(&directory, "exit 3").run();
+        let finished = container(&directory)
+            .prepare(&lose)
+            .options("--user app")
+            .copied_probe(&directory, "exit 3")
+            .run();
         assert_eq!((finished.status, finished.stderr.len()), (3, told), "{finished:?}");
-        assert!(finished.stderr.iter().all(|line| line.contains("we lack CAP_KILL")), "{finished:?}");
+        assert!(
+            finished.stderr.iter().all(|line| line.contains("we lack CAP_KILL")),
+            "{finished:?}"
+        );
     }
 }
 
@@ -246,11 +313,16 @@ fn a_sandbox_that_only_pretends_to_change_the_user_starts_nothing() {
     if cannot_switch() {
         return;
     }
-    for pretended in [libc::SYS_setgroups, libc::SYS_setresgid, libc::SYS_setresuid, libc::SYS_capset] {
+    for pretended in
+        [libc::SYS_setgroups, libc::SYS_setresgid, libc::SYS_setresuid, libc::SYS_capset]
+    {
         let directory = Directory::new();
         let surroundings = format!("securebits {SECBIT_NO_SETUID_FIXUP} refuse {pretended} -1 0");
         let scenario = container(&directory).prepare(&surroundings).options("--user app");
-        assert_refused(&scenario.copied_probe(&directory, "say started").run(), "Operation not permitted");
+        assert_refused(
+            &scenario.copied_probe(&directory, "say started").run(),
+            "Operation not permitted",
+        );
     }
 }
 
@@ -259,15 +331,24 @@ fn an_id_that_the_user_namespace_does_not_have_starts_nothing() {
     let directory = Directory::new();
     // Root becomes an ordinary user, for whom the container is a user namespace with one user.
     let scenario = if is_root() {
-        Scenario::plain().prepare(&format!("setgroups 0 setuid 54399 exec {} container", copied(&directory)))
+        Scenario::plain()
+            .prepare(&format!("setgroups 0 setuid 54399 exec {} container", copied(&directory)))
     } else {
         Scenario::container()
     };
-    let finished = scenario.programs_in(&directory).options("--user 0:7").copied_probe(&directory, "say started").run();
+    let finished = scenario
+        .programs_in(&directory)
+        .options("--user 0:7")
+        .copied_probe(&directory, "say started")
+        .run();
     assert_refused(&finished, "as user 0:7 (uid 0, gid 7): ");
     if is_root() {
         // With groups that it cannot give up, the lack of a right comes first.
-        assert!(finished.stderr[0].contains("Invalid argument (os error 22): the user namespace does not have it"), "{finished:?}");
+        assert!(
+            finished.stderr[0]
+                .contains("Invalid argument (os error 22): the user namespace does not have it"),
+            "{finished:?}"
+        );
     }
 }
 
@@ -278,11 +359,15 @@ fn an_ordinary_user_may_ask_for_itself_and_for_nobody_else() {
     }
     let directory = Directory::new();
     let ordinary = Scenario::plain().programs_in(&directory).prepare("setgroups 0 setuid 54399");
-    let finished = ordinary.clone().options("--user 54399:0").copied_probe(&directory, "identity").run();
+    let finished =
+        ordinary.clone().options("--user 54399:0").copied_probe(&directory, "identity").run();
     assert_eq!(finished.stdout, identity(54399, 0, ""), "{finished:?}");
     for other in ["54398:0", "54399:7", "0:0"] {
         let scenario = ordinary.clone().options(&format!("--user {other}"));
-        assert_refused(&scenario.copied_probe(&directory, "say started").run(), "Operation not permitted");
+        assert_refused(
+            &scenario.copied_probe(&directory, "say started").run(),
+            "Operation not permitted",
+        );
     }
 }
 
@@ -295,11 +380,19 @@ fn a_file_that_the_user_may_not_execute_is_126() {
     let secret = directory.path().join("secret");
     fs::create_dir(&secret).expect("a directory");
     let tool = directory.file("secret/tool", "#!/bin/sh\necho started\n");
-    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("it is ours");
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .expect("it is ours");
     let scenario = container(&directory).options("--user app");
     let path = secret.display();
-    for finished in [scenario.clone().command([&tool]).run(), scenario.clone().env("PATH", &secret).command(["tool"]).run()] {
-        assert_eq!((finished.status, finished.stdout.len(), finished.stderr.len()), (126, 0, 1), "{finished:?}");
+    for finished in [
+        scenario.clone().command([&tool]).run(),
+        scenario.clone().env("PATH", &secret).command(["tool"]).run(),
+    ] {
+        assert_eq!(
+            (finished.status, finished.stdout.len(), finished.stderr.len()),
+            (126, 0, 1),
+            "{finished:?}"
+        );
         assert!(finished.stderr[0].contains("Permission denied"), "{finished:?}");
     }
     let other = directory.path().join("other");

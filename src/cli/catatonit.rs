@@ -15,7 +15,9 @@ const ABOUT: &str = "Runs a command under an init. This is firstmate, called as 
 #[inline(never)]
 pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Request, BadInput> {
     if variable("CATATONIT_LOG").is_some() {
-        return Err(BadInput::new("CATATONIT_LOG is not accepted: unset it, the log goes to stderr"));
+        return Err(BadInput::new(
+            "CATATONIT_LOG is not accepted: unset it, the log goes to stderr",
+        ));
     }
     let parser = || {
         peer_parser(
@@ -25,7 +27,12 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
                 letter("g", None, Takes::Flag, "Forward signals to the process group"),
                 letter("h", None, Takes::Flag, "Print help"),
                 letter("L", None, Takes::Flag, "Print the licence"),
-                letter("P", None, Takes::Flag, "Run no command; reap, and exit on SIGTERM or SIGINT"),
+                letter(
+                    "P",
+                    None,
+                    Takes::Flag,
+                    "Run no command; reap, and exit on SIGTERM or SIGINT",
+                ),
                 letter("V", Some("version"), Takes::Flag, "Print the version"),
             ],
         )
@@ -40,18 +47,31 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
     if options.flag("V") {
         return Ok(Request::print(format!("tini version {VERSION}_catatonit\n"), Stream::Stdout));
     }
-    let log_level = if variable("CATATONIT_DEBUG").is_some() { LevelFilter::Debug } else { LevelFilter::Warn };
+    let log_level =
+        if variable("CATATONIT_DEBUG").is_some() { LevelFilter::Debug } else { LevelFilter::Warn };
     if options.flag("P") {
-        return Ok(Request::Pause(Pause { subreaper: Subreaper::Auto, log_format: LogFormat::Text, log_level, warn_on_reap: false }));
+        return Ok(Request::Pause(Pause {
+            subreaper: Subreaper::Auto,
+            log_format: LogFormat::Text,
+            log_level,
+            warn_on_reap: false,
+        }));
     }
     let config = Config {
         policy: Policy {
             forward_to: if options.flag("g") { ForwardTo::Group } else { ForwardTo::Child },
-            rewrite: [Signal::TSTP, Signal::TTIN, Signal::TTOU].map(|signal| (signal, None)).into_iter().collect(),
+            rewrite: [Signal::TSTP, Signal::TTIN, Signal::TTOU]
+                .map(|signal| (signal, None))
+                .into_iter()
+                .collect(),
             drain: Some(Duration::ZERO),
             ..Policy::default()
         },
-        failures: FailureStatuses { not_found: PEERS_FAILURE, not_executable: PEERS_FAILURE, other: PEERS_FAILURE },
+        failures: FailureStatuses {
+            not_found: PEERS_FAILURE,
+            not_executable: PEERS_FAILURE,
+            other: PEERS_FAILURE,
+        },
         log_level,
         ..Config::new(options.command()?)
     };

@@ -51,8 +51,12 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
     let single_child = options.flag("c") || is("DUMB_INIT_SETSID", "0");
     let verbose = options.count("v") > 0 || is("DUMB_INIT_DEBUG", "1");
     let terminal_stops = [Signal::TSTP, Signal::TTIN, Signal::TTOU];
-    // In a session of its own nobody does job control: what the terminal would stop is stopped for good.
-    let defaults = terminal_stops.map(|signal| (signal, Some(Signal::STOP))).into_iter().filter(|_| !single_child);
+    // In a session of its own nobody does job control: what the terminal would stop is stopped for
+    // good.
+    let defaults = terminal_stops
+        .map(|signal| (signal, Some(Signal::STOP)))
+        .into_iter()
+        .filter(|_| !single_child);
     let rewrite: RewriteMap = defaults.chain(options.values("r", values::any_rewrite)?).collect();
     let config = Config {
         policy: Policy {
@@ -65,7 +69,11 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
             ..Policy::default()
         },
         subreaper: Subreaper::Off,
-        failures: FailureStatuses { not_found: EXEC_FAILURE, not_executable: EXEC_FAILURE, other: PEERS_FAILURE },
+        failures: FailureStatuses {
+            not_found: EXEC_FAILURE,
+            not_executable: EXEC_FAILURE,
+            other: PEERS_FAILURE,
+        },
         log_level: if verbose { LevelFilter::Debug } else { LevelFilter::Warn },
         ..Config::new(options.command()?)
     };

@@ -42,7 +42,13 @@ impl Opt {
     }
 
     fn argument(&self) -> Arg {
-        self.takes.apply(Arg::new(self.long).long(self.long).short(self.short).help(self.help).help_heading(self.heading))
+        self.takes.apply(
+            Arg::new(self.long)
+                .long(self.long)
+                .short(self.short)
+                .help(self.help)
+                .help_heading(self.heading),
+        )
     }
 }
 
@@ -54,8 +60,12 @@ impl Takes {
         match self {
             Takes::Flag => argument.action(ArgAction::SetTrue),
             Takes::Count => argument.action(ArgAction::Count),
-            Takes::Value(name) => argument.action(ArgAction::Set).value_name(name).value_parser(raw),
-            Takes::Values(name) => argument.action(ArgAction::Append).value_name(name).value_parser(raw),
+            Takes::Value(name) => {
+                argument.action(ArgAction::Set).value_name(name).value_parser(raw)
+            }
+            Takes::Values(name) => {
+                argument.action(ArgAction::Append).value_name(name).value_parser(raw)
+            }
             Takes::Optional(name, default) => argument
                 .action(ArgAction::Set)
                 .value_name(name)
@@ -70,8 +80,17 @@ impl Takes {
 const COMMAND: &str = "COMMAND";
 
 /// The parser for a table of options. They end at `--` or at the first word that is no option.
-pub(super) fn parser(name: &'static str, about: &'static str, version: &'static str, options: &[Opt]) -> Command {
-    let command = Arg::new(COMMAND).num_args(0..).trailing_var_arg(true).value_parser(ValueParser::os_string()).hide(true);
+pub(super) fn parser(
+    name: &'static str,
+    about: &'static str,
+    version: &'static str,
+    options: &[Opt],
+) -> Command {
+    let command = Arg::new(COMMAND)
+        .num_args(0..)
+        .trailing_var_arg(true)
+        .value_parser(ValueParser::os_string())
+        .hide(true);
     Command::new(name)
         .about(about)
         .version(version)
@@ -83,13 +102,26 @@ pub(super) fn parser(name: &'static str, about: &'static str, version: &'static 
 }
 
 /// An option of a peer, by its letter; some have a long name too.
-pub(super) fn letter(id: &'static str, long: Option<&'static str>, takes: Takes, help: &'static str) -> Arg {
+pub(super) fn letter(
+    id: &'static str,
+    long: Option<&'static str>,
+    takes: Takes,
+    help: &'static str,
+) -> Arg {
     takes.apply(Arg::new(id).short(id.chars().next()).long(long).help(help))
 }
 
 /// The parser for a peer's options.
-pub(super) fn peer_parser(name: &'static str, about: &'static str, options: impl IntoIterator<Item = Arg>) -> Command {
-    parser(name, about, "", &[]).disable_help_flag(true).disable_version_flag(true).next_help_heading(None).args(options)
+pub(super) fn peer_parser(
+    name: &'static str,
+    about: &'static str,
+    options: impl IntoIterator<Item = Arg>,
+) -> Command {
+    parser(name, about, "", &[])
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .next_help_heading(None)
+        .args(options)
 }
 
 /// What stands on a command line.
@@ -101,11 +133,16 @@ struct Words {
 }
 
 impl Words {
-    /// clap is asked only where there is an option: its parser takes longer to build than all else that a start does.
+    /// clap is asked only where there is an option: its parser takes longer to build than all else
+    /// that a start does.
     fn read(parser: impl FnOnce() -> Command, arguments: &[OsString]) -> Result<Self, clap::Error> {
         let command = match arguments {
             [_, dashes, command @ ..] if dashes == "--" => command,
-            [_, command @ ..] if command.first().is_none_or(|word| !word.as_bytes().starts_with(b"-")) => command,
+            [_, command @ ..]
+                if command.first().is_none_or(|word| !word.as_bytes().starts_with(b"-")) =>
+            {
+                command
+            }
             _ => return Self::parse(parser, arguments),
         };
         Ok(Self { options: None, command: command.to_vec() })
@@ -113,7 +150,10 @@ impl Words {
 
     /// Out of line, for its frame takes pages of the stack that are never given back.
     #[inline(never)]
-    fn parse(parser: impl FnOnce() -> Command, arguments: &[OsString]) -> Result<Self, clap::Error> {
+    fn parse(
+        parser: impl FnOnce() -> Command,
+        arguments: &[OsString],
+    ) -> Result<Self, clap::Error> {
         let options = parser().try_get_matches_from(arguments)?;
         let command = options.get_many(COMMAND).into_iter().flatten().cloned().collect();
         Ok(Self { options: Some(options), command })
@@ -128,7 +168,10 @@ impl Words {
 pub(super) struct PeerOptions(Words);
 
 impl PeerOptions {
-    pub(super) fn read(parser: impl FnOnce() -> Command, arguments: &[OsString]) -> Result<Self, BadInput> {
+    pub(super) fn read(
+        parser: impl FnOnce() -> Command,
+        arguments: &[OsString],
+    ) -> Result<Self, BadInput> {
         Words::read(parser, arguments).map(Self).map_err(|error| BadInput::new(in_one_line(&error)))
     }
 
@@ -140,13 +183,21 @@ impl PeerOptions {
         self.0.options.as_ref().map_or(0, |options| options.get_count(id))
     }
 
-    pub(super) fn values<T>(&self, id: &str, parse: fn(&str) -> Result<T, Accepted>) -> Result<Vec<T>, BadInput> {
+    pub(super) fn values<T>(
+        &self,
+        id: &str,
+        parse: fn(&str) -> Result<T, Accepted>,
+    ) -> Result<Vec<T>, BadInput> {
         self.0.values(id).map(|value| understand(&format!("-{id}"), value, parse)).collect()
     }
 
     /// The command and its arguments.
     pub(super) fn command(&self) -> Result<Vec<OsString>, BadInput> {
-        if self.0.command.is_empty() { Err(BadInput::new("no command given: see -h")) } else { Ok(self.0.command.clone()) }
+        if self.0.command.is_empty() {
+            Err(BadInput::new("no command given: see -h"))
+        } else {
+            Ok(self.0.command.clone())
+        }
     }
 }
 
@@ -158,7 +209,8 @@ pub(super) struct Given<'a> {
 }
 
 impl<'a> Given<'a> {
-    /// Reads the command line. The error is what to answer instead: help, the version, or that it is wrong.
+    /// Reads the command line. The error is what to answer instead: help, the version, or that it
+    /// is wrong.
     pub(super) fn read(
         parser: impl FnOnce() -> Command,
         options: &'a [Opt],
@@ -167,7 +219,9 @@ impl<'a> Given<'a> {
     ) -> Result<Self, Result<Request, BadInput>> {
         match Words::read(parser, arguments) {
             Ok(words) => Ok(Self { options, words, variable }),
-            Err(error) if !error.use_stderr() => Err(Ok(Request::print(error.to_string(), Stream::Stdout))),
+            Err(error) if !error.use_stderr() => {
+                Err(Ok(Request::print(error.to_string(), Stream::Stdout)))
+            }
             Err(error) => Err(Err(BadInput::new(in_one_line(&error)))),
         }
     }
@@ -192,23 +246,37 @@ impl<'a> Given<'a> {
     }
 
     /// The option's value, the last one if there are several; `None` if it was not given.
-    pub(super) fn value<T>(&self, long: &str, parse: fn(&str) -> Result<T, Accepted>) -> Result<Option<T>, BadInput> {
+    pub(super) fn value<T>(
+        &self,
+        long: &str,
+        parse: fn(&str) -> Result<T, Accepted>,
+    ) -> Result<Option<T>, BadInput> {
         Ok(self.values(long, parse)?.pop())
     }
 
     /// All values of the option.
-    pub(super) fn values<T>(&self, long: &str, parse: fn(&str) -> Result<T, Accepted>) -> Result<Vec<T>, BadInput> {
+    pub(super) fn values<T>(
+        &self,
+        long: &str,
+        parse: fn(&str) -> Result<T, Accepted>,
+    ) -> Result<Vec<T>, BadInput> {
         self.raw(long).iter().map(|(source, value)| understand(source, value, parse)).collect()
     }
 
-    /// All values of an option that takes a command: one string each, which is split into words as a shell splits them.
+    /// All values of an option that takes a command: one string each, which is split into words as
+    /// a shell splits them.
     pub(super) fn commands(&self, long: &str) -> Result<Vec<Vec<OsString>>, BadInput> {
         let accepted = "a command with its arguments, quoted as for a shell";
         let split = |(source, value): (String, OsString)| {
             let mut words = shlex::bytes::Shlex::new(value.as_bytes());
             let command: Vec<_> = words.by_ref().map(OsString::from_vec).collect();
-            let refused = words.had_error || command.first().is_none_or(|program| program.is_empty());
-            if refused { Err(BadInput::new(format!("{source}: {value:?} is not accepted: give {accepted}"))) } else { Ok(command) }
+            let refused =
+                words.had_error || command.first().is_none_or(|program| program.is_empty());
+            if refused {
+                Err(BadInput::new(format!("{source}: {value:?} is not accepted: give {accepted}")))
+            } else {
+                Ok(command)
+            }
         };
         self.raw(long).into_iter().map(split).collect()
     }
@@ -231,28 +299,50 @@ impl<'a> Given<'a> {
     }
 
     fn on_command_line(&self, long: &str) -> Option<&ArgMatches> {
-        self.words.options.as_ref().filter(|options| options.value_source(long) == Some(ValueSource::CommandLine))
+        self.words
+            .options
+            .as_ref()
+            .filter(|options| options.value_source(long) == Some(ValueSource::CommandLine))
     }
 
-    /// The values in the option's variable: one, or one a line if the option repeats. Empty means unset.
+    /// The values in the option's variable: one, or one a line if the option repeats. Empty means
+    /// unset.
     fn in_environment(&self, long: &str) -> Vec<(String, OsString)> {
-        let Some(option) = self.options.iter().find(|option| option.long == long) else { return Vec::new() };
+        let Some(option) = self.options.iter().find(|option| option.long == long) else {
+            return Vec::new();
+        };
         let name = option.variable();
-        let Some(text) = (self.variable)(&name).filter(|text| !text.is_empty()) else { return Vec::new() };
+        let Some(text) = (self.variable)(&name).filter(|text| !text.is_empty()) else {
+            return Vec::new();
+        };
         match option.takes {
             Takes::Values(_) => {
-                let lines = text.as_bytes().split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-                lines.filter(|line| !line.is_empty()).map(|line| (name.clone(), OsStr::from_bytes(line).to_owned())).collect()
+                let lines = text
+                    .as_bytes()
+                    .split(|byte| *byte == b'\n')
+                    .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+                lines
+                    .filter(|line| !line.is_empty())
+                    .map(|line| (name.clone(), OsStr::from_bytes(line).to_owned()))
+                    .collect()
             }
-            Takes::Flag | Takes::Count | Takes::Value(_) | Takes::Optional(..) => vec![(name, text)],
+            Takes::Flag | Takes::Count | Takes::Value(_) | Takes::Optional(..) => {
+                vec![(name, text)]
+            }
         }
     }
 }
 
-fn understand<T>(source: &str, value: &OsStr, parse: fn(&str) -> Result<T, Accepted>) -> Result<T, BadInput> {
+fn understand<T>(
+    source: &str,
+    value: &OsStr,
+    parse: fn(&str) -> Result<T, Accepted>,
+) -> Result<T, BadInput> {
     // What is not UTF-8 is none of the values that any option takes.
     let parsed = parse(value.to_str().unwrap_or("\u{fffd}"));
-    parsed.map_err(|accepted| BadInput::new(format!("{source}: {value:?} is not accepted: give {accepted}")))
+    parsed.map_err(|accepted| {
+        BadInput::new(format!("{source}: {value:?} is not accepted: give {accepted}"))
+    })
 }
 
 /// clap's error as one line that names the option and the value.
@@ -264,9 +354,13 @@ fn in_one_line(error: &clap::Error) -> String {
     };
     let (option, value) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
     match error.kind() {
-        ErrorKind::UnknownArgument => format!("unknown option {option:?}: see --help, or put -- before the command"),
+        ErrorKind::UnknownArgument => {
+            format!("unknown option {option:?}: see --help, or put -- before the command")
+        }
         ErrorKind::InvalidValue if value.is_empty() => format!("{option}: a value is missing"),
-        ErrorKind::TooManyValues | ErrorKind::InvalidValue => format!("{option}: {value:?} is not accepted: it takes no value"),
+        ErrorKind::TooManyValues | ErrorKind::InvalidValue => {
+            format!("{option}: {value:?} is not accepted: it takes no value")
+        }
         _ => {
             let text = error.to_string();
             text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()

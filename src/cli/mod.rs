@@ -1,7 +1,8 @@
 //! argv and environment → [`Config`].
 //!
-//! Which command line it is depends on the last part of `argv[0]`: under the name of a peer, firstmate takes the peer's options and
-//! variables. A personality only fills the same [`Config`] with other values.
+//! Which command line it is depends on the last part of `argv[0]`: under the name of a peer,
+//! firstmate takes the peer's options and variables. A personality only fills the same [`Config`]
+//! with other values.
 #![forbid(unsafe_code)]
 
 mod catatonit;
@@ -84,14 +85,22 @@ impl fmt::Display for BadInput {
 
 type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-// Each personality but our own is kept out of line: a frame for all of them at once would take pages of the stack that are never given back.
+// Each personality but our own is kept out of line: a frame for all of them at once would take
+// pages of the stack that are never given back.
 
-/// Reads the arguments, `argv[0]` included, and the variables of the personality as `variable` gives them.
+/// Reads the arguments, `argv[0]` included, and the variables of the personality as `variable`
+/// gives them.
 ///
 /// # Errors
 /// When anything is wrong with them. Nothing may be started then.
-pub fn parse(arguments: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Result<Request, BadInput> {
-    let name = arguments.first().and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or_default();
+pub fn parse(
+    arguments: &[OsString],
+    variable: impl Fn(&str) -> Option<OsString>,
+) -> Result<Request, BadInput> {
+    let name = arguments
+        .first()
+        .and_then(|path| Path::new(path).file_name()?.to_str())
+        .unwrap_or_default();
     match name {
         "docker-init" => native::parse_as_docker_init(arguments, &variable),
         "tini" | "tini-static" => peer(tini::parse(arguments, &variable)),

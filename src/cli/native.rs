@@ -10,21 +10,32 @@ use log::LevelFilter;
 use super::given::{Given, parser};
 use super::options::{OPTIONS, TERMINATION_MESSAGE};
 use super::{BadInput, LICENCE, Request, Stream, VERSION, Variables, tini, values};
-use crate::config::{Command, Config, ForwardTo, LogFormat, Pause, Placement, Policy, Role, Subreaper, TerminationMessage};
+use crate::config::{
+    Command, Config, ForwardTo, LogFormat, Pause, Placement, Policy, Role, Subreaper,
+    TerminationMessage,
+};
 
-const ABOUT: &str = "Runs COMMAND as the init of a container: forwards signals to it, reaps orphans, stops everything in good order, and \
-                     exits with its status.";
+const ABOUT: &str = "Runs COMMAND as the init of a container: forwards signals to it, reaps \
+                     orphans, stops everything in good order, and exits with its status.";
 
 const AFTER_HELP: &str = "\
-Options end at -- or at the first word that is no option. A COMMAND of an option is one string; it is split into words as a shell
-splits them, and run without a shell. Signals: TERM, SIGTERM, 15, RTMIN+3. Durations: 10s, 500ms, 1h30m, or seconds.
-Each option can be given as a variable FIRSTMATE_<LONG_NAME>, such as FIRSTMATE_KILL_AFTER=10s or FIRSTMATE_ALL=1; one value a line
+Options end at -- or at the first word that is no option. A COMMAND of an option is one string; it \
+                          is split into words as a shell
+splits them, and run without a shell. Signals: TERM, SIGTERM, 15, RTMIN+3. Durations: 10s, 500ms, \
+                          1h30m, or seconds.
+Each option can be given as a variable FIRSTMATE_<LONG_NAME>, such as FIRSTMATE_KILL_AFTER=10s or \
+                          FIRSTMATE_ALL=1; one value a line
 where it repeats. The command line goes before it.
 
-Exit status: the command's own, or 128+n if signal n killed it; 127 it was not found, 126 it cannot be executed, 125 firstmate failed.";
+Exit status: the command's own, or 128+n if signal n killed it; 127 it was not found, 126 it \
+                          cannot be executed, 125 firstmate failed.";
 
 pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Request, BadInput> {
-    let parser = || parser("firstmate", ABOUT, VERSION, OPTIONS).after_help(AFTER_HELP).args([pause_option(), install_option()]);
+    let parser = || {
+        parser("firstmate", ABOUT, VERSION, OPTIONS)
+            .after_help(AFTER_HELP)
+            .args([pause_option(), install_option()])
+    };
     let given = match Given::read(parser, OPTIONS, arguments, variable) {
         Ok(given) => given,
         Err(answer) => return answer,
@@ -32,12 +43,22 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
     run(&given, config(&given)?)
 }
 
-/// Behind `docker run --init` we are called `docker-init`: firstmate with tini's options and variables too.
+/// Behind `docker run --init` we are called `docker-init`: firstmate with tini's options and
+/// variables too.
 #[inline(never)]
-pub(super) fn parse_as_docker_init(arguments: &[OsString], variable: Variables) -> Result<Request, BadInput> {
-    let licence = || Arg::new(LICENCE_OPTION).short('l').action(ArgAction::SetTrue).help("Print the licence");
-    let parser =
-        || parser("docker-init", ABOUT, VERSION, OPTIONS).after_help(AFTER_HELP).args([pause_option(), install_option(), licence()]);
+pub(super) fn parse_as_docker_init(
+    arguments: &[OsString],
+    variable: Variables,
+) -> Result<Request, BadInput> {
+    let licence =
+        || Arg::new(LICENCE_OPTION).short('l').action(ArgAction::SetTrue).help("Print the licence");
+    let parser = || {
+        parser("docker-init", ABOUT, VERSION, OPTIONS).after_help(AFTER_HELP).args([
+            pause_option(),
+            install_option(),
+            licence(),
+        ])
+    };
     let given = match Given::read(parser, OPTIONS, arguments, variable) {
         Ok(given) => given,
         // Docker looks for these words.
@@ -75,7 +96,11 @@ fn pause_option() -> Arg {
 /// This one neither.
 fn install_option() -> Arg {
     let help = "Copy this very binary to FILE, for a pod whose image does not have it";
-    Arg::new(INSTALL).long(INSTALL).value_name("FILE").value_parser(ValueParser::os_string()).help(help)
+    Arg::new(INSTALL)
+        .long(INSTALL)
+        .value_name("FILE")
+        .value_parser(ValueParser::os_string())
+        .help(help)
 }
 
 fn run(given: &Given, config: Config) -> Result<Request, BadInput> {
@@ -103,28 +128,59 @@ fn install(given: &Given, command: &[OsString], file: OsString) -> Result<Reques
 }
 
 fn pause(given: &Given, config: &Config) -> Result<Pause, BadInput> {
-    refuse_command(given, PAUSE, &given.command(), &["subreaper", "log-format", "verbose", "quiet", "warn-on-reap"])?;
-    Ok(Pause { subreaper: config.subreaper, log_format: config.log_format, log_level: config.log_level, warn_on_reap: config.warn_on_reap })
+    refuse_command(
+        given,
+        PAUSE,
+        &given.command(),
+        &["subreaper", "log-format", "verbose", "quiet", "warn-on-reap"],
+    )?;
+    Ok(Pause {
+        subreaper: config.subreaper,
+        log_format: config.log_format,
+        log_level: config.log_level,
+        warn_on_reap: config.warn_on_reap,
+    })
 }
 
 /// What is meant for a command has no meaning with this option; `useful` has.
-fn refuse_command(given: &Given, option: &str, command: &[OsString], useful: &[&str]) -> Result<(), BadInput> {
+fn refuse_command(
+    given: &Given,
+    option: &str,
+    command: &[OsString],
+    useful: &[&str],
+) -> Result<(), BadInput> {
     if let Some(word) = command.first() {
-        return Err(BadInput::new(format!("--{option}: the command {word:?} is not accepted: there is none with it")));
+        return Err(BadInput::new(format!(
+            "--{option}: the command {word:?} is not accepted: there is none with it"
+        )));
     }
-    let useless = OPTIONS.iter().find(|option| given.is_on_command_line(option.long) && !useful.contains(&option.long));
+    let useless = OPTIONS
+        .iter()
+        .find(|option| given.is_on_command_line(option.long) && !useful.contains(&option.long));
     useless.map_or(Ok(()), |useless| {
-        Err(BadInput::new(format!("--{option}: --{} is not accepted: there is no command with it", useless.long)))
+        Err(BadInput::new(format!(
+            "--{option}: --{} is not accepted: there is no command with it",
+            useless.long
+        )))
     })
 }
 
 fn config(given: &Given) -> Result<Config, BadInput> {
     let default = Policy::default();
     let stop_on = given.values("stop-on", values::forwardable_signal)?;
-    let (exit_when, watched) = given.value("exit-when", values::exit_when)?.unwrap_or((default.exit_when, false));
+    let (exit_when, watched) =
+        given.value("exit-when", values::exit_when)?.unwrap_or((default.exit_when, false));
     let policy = Policy {
-        placement: if given.flag("new-session")? { Placement::OwnSession } else { default.placement },
-        forward_to: if given.flag("kill-process-group")? { ForwardTo::Group } else { default.forward_to },
+        placement: if given.flag("new-session")? {
+            Placement::OwnSession
+        } else {
+            default.placement
+        },
+        forward_to: if given.flag("kill-process-group")? {
+            ForwardTo::Group
+        } else {
+            default.forward_to
+        },
         stop_everyone: given.flag("all")?,
         rewrite: given.values("rewrite", values::rewrite)?.into_iter().collect(),
         stop_on: if stop_on.is_empty() { default.stop_on } else { stop_on.into_iter().collect() },
@@ -136,12 +192,13 @@ fn config(given: &Given) -> Result<Config, BadInput> {
         exit_on_oom: given.flag("exit-on-oom")?,
         ..default
     };
-    let termination_message = given.text("termination-message").and_then(|file| match file.to_str() {
-        // The variable may be used like that of a flag.
-        Some("0" | "false") => None,
-        Some(TERMINATION_MESSAGE | "1" | "true") => Some(TerminationMessage::Default),
-        Some(_) | None => Some(TerminationMessage::File(file.into())),
-    });
+    let termination_message =
+        given.text("termination-message").and_then(|file| match file.to_str() {
+            // The variable may be used like that of a flag.
+            Some("0" | "false") => None,
+            Some(TERMINATION_MESSAGE | "1" | "true") => Some(TerminationMessage::Default),
+            Some(_) | None => Some(TerminationMessage::File(file.into())),
+        });
     let mut config = Config::new(given.command());
     config.commands.extend(others(given, watched, &policy)?);
     Ok(Config {
@@ -163,10 +220,17 @@ fn config(given: &Given) -> Result<Config, BadInput> {
 
 fn others(given: &Given, watched: bool, policy: &Policy) -> Result<Vec<Command>, BadInput> {
     let mut all = Vec::new();
-    for (long, role) in [("before", Role::Before), ("with", Role::With { watched }), ("stop-command", Role::Stop), ("after", Role::After)] {
+    for (long, role) in [
+        ("before", Role::Before),
+        ("with", Role::With { watched }),
+        ("stop-command", Role::Stop),
+        ("after", Role::After),
+    ] {
         let commands = given.commands(long)?;
         if role == Role::After && !commands.is_empty() && policy.drain == Some(Duration::ZERO) {
-            return Err(BadInput::new("--after: not accepted with --drain 0: its commands have the time of --drain"));
+            return Err(BadInput::new(
+                "--after: not accepted with --drain 0: its commands have the time of --drain",
+            ));
         }
         all.extend(commands.into_iter().map(|words| Command { role, words }));
     }

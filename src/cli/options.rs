@@ -59,22 +59,24 @@ pub(super) const OPTIONS: &[Opt] = &[
         short: None,
         takes: Takes::Value("COMMAND"),
         heading: STOPPING,
-        help: "Run this instead of sending the stop signal to the main command; MAINPID is its pid. If it fails, the signal is sent",
+        help: "Run this instead of sending the stop signal to the main command; MAINPID is its \
+               pid. If it fails, the signal is sent",
     },
     Opt {
         long: "drain",
         short: None,
         takes: Takes::Value("DURATION|never"),
         heading: STOPPING,
-        help: "When the command has ended: SIGTERM to all that is left, SIGKILL after this long; 0: send nothing and exit at once; \
-               never: wait without limit [default: 5s]",
+        help: "When the command has ended: SIGTERM to all that is left, SIGKILL after this long; \
+               0: send nothing and exit at once; never: wait without limit [default: 5s]",
     },
     Opt {
         long: "subreaper",
         short: Some('s'),
         takes: Takes::Optional("on|off", "on"),
         heading: PROCESS,
-        help: "Become a child subreaper, to reap orphans without being PID 1 [default: when not PID 1]",
+        help: "Become a child subreaper, to reap orphans without being PID 1 [default: when not \
+               PID 1]",
     },
     Opt {
         long: "parent-death-signal",
@@ -88,14 +90,16 @@ pub(super) const OPTIONS: &[Opt] = &[
         short: Some('S'),
         takes: Takes::Flag,
         heading: PROCESS,
-        help: "Run the command in a session of its own, with the terminal as its controlling terminal",
+        help: "Run the command in a session of its own, with the terminal as its controlling \
+               terminal",
     },
     Opt {
         long: "user",
         short: None,
         takes: Takes::Value("NAME|UID[:GROUP|GID]"),
         heading: PROCESS,
-        help: "Run the command as this user and with its groups, by /etc/passwd and /etc/group [default: unchanged]",
+        help: "Run the command as this user and with its groups, by /etc/passwd and /etc/group \
+               [default: unchanged]",
     },
     Opt {
         long: "before",
@@ -116,14 +120,16 @@ pub(super) const OPTIONS: &[Opt] = &[
         short: None,
         takes: Takes::Values("COMMAND"),
         heading: COMMANDS,
-        help: "Run this when all others have ended, for the time of --drain at most; its failure is only logged; repeats, in order",
+        help: "Run this when all others have ended, for the time of --drain at most; its failure \
+               is only logged; repeats, in order",
     },
     Opt {
         long: "exit-when",
         short: None,
         takes: Takes::Value("any|main|all"),
         heading: COMMANDS,
-        help: "Whose end is the container's end: the first of all commands, the main command, or the last of all [default: any]",
+        help: "Whose end is the container's end: the first of all commands, the main command, or \
+               the last of all [default: any]",
     },
     Opt {
         long: "remap-exit",
@@ -137,14 +143,16 @@ pub(super) const OPTIONS: &[Opt] = &[
         short: None,
         takes: Takes::Flag,
         heading: REPORTS,
-        help: "Stop the container, with exit status 137, when the kernel kills any process in it for want of memory [default: only say so]",
+        help: "Stop the container, with exit status 137, when the kernel kills any process in it \
+               for want of memory [default: only say so]",
     },
     Opt {
         long: "termination-message",
         short: None,
         takes: Takes::Optional("FILE", TERMINATION_MESSAGE),
         heading: REPORTS,
-        help: "Write why the container ended, unless the command ended by itself [FILE: /dev/termination-log]",
+        help: "Write why the container ended, unless the command ended by itself [FILE: \
+               /dev/termination-log]",
     },
     Opt {
         long: "log-format",
@@ -160,6 +168,18 @@ pub(super) const OPTIONS: &[Opt] = &[
         heading: REPORTS,
         help: "Log more: -v what happens, -vv each signal too",
     },
-    Opt { long: "quiet", short: Some('q'), takes: Takes::Count, heading: REPORTS, help: "Log less: -q errors only, -qq nothing" },
-    Opt { long: "warn-on-reap", short: Some('w'), takes: Takes::Flag, heading: REPORTS, help: "Log a line for every orphan reaped" },
+    Opt {
+        long: "quiet",
+        short: Some('q'),
+        takes: Takes::Count,
+        heading: REPORTS,
+        help: "Log less: -q errors only, -qq nothing",
+    },
+    Opt {
+        long: "warn-on-reap",
+        short: Some('w'),
+        takes: Takes::Flag,
+        heading: REPORTS,
+        help: "Log a line for every orphan reaped",
+    },
 ];

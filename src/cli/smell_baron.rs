@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::{BadInput, PEERS_FAILURE, Request, Stream};
-use crate::config::{self, Config, ExitWhen, FailureStatuses, Placement, Policy, Preparation, Role, Subreaper};
+use crate::config::{
+    self, Config, ExitWhen, FailureStatuses, Placement, Policy, Preparation, Role, Subreaper,
+};
 
 const HELP: &str = "\
 Runs commands under an init. This is firstmate, called as smell-baron.
@@ -33,7 +35,9 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Request, BadInput> {
                 Some("-a") if at == 0 => everyone = true,
                 Some("-c") => command.first = true,
                 Some("-f") => command.watched = true,
-                Some(option) if option.starts_with('-') => return Err(BadInput::new(format!("unknown option {option:?}: see -h"))),
+                Some(option) if option.starts_with('-') => {
+                    return Err(BadInput::new(format!("unknown option {option:?}: see -h")));
+                }
                 _ => {
                     command.words = words.get(i..).unwrap_or_default().to_vec();
                     break;
@@ -41,10 +45,14 @@ pub(super) fn parse(arguments: &[OsString]) -> Result<Request, BadInput> {
             }
         }
         if command.words.is_empty() {
-            return Err(BadInput::new("no command given: smell-baron [-a] [-c|-f] COMMAND [ARG]... [--- ...]: see -h"));
+            return Err(BadInput::new(
+                "no command given: smell-baron [-a] [-c|-f] COMMAND [ARG]... [--- ...]: see -h",
+            ));
         }
         if command.first && command.watched {
-            return Err(BadInput::new("-c and -f are not accepted together: a command that runs first has ended by then"));
+            return Err(BadInput::new(
+                "-c and -f are not accepted together: a command that runs first has ended by then",
+            ));
         }
         commands.push(command);
     }
@@ -60,7 +68,8 @@ struct Command {
 }
 
 fn config(commands: Vec<Command>, everyone: bool) -> Result<Request, BadInput> {
-    let (first, mut beside): (Vec<_>, Vec<_>) = commands.into_iter().partition(|command| command.first);
+    let (first, mut beside): (Vec<_>, Vec<_>) =
+        commands.into_iter().partition(|command| command.first);
     let any_watched = beside.iter().any(|command| command.watched);
     for command in &mut beside {
         command.watched |= !any_watched;
@@ -70,8 +79,15 @@ fn config(commands: Vec<Command>, everyone: bool) -> Result<Request, BadInput> {
     };
     let main = beside.remove(main);
     let mut commands = Config::new(main.words).commands;
-    commands.extend(first.into_iter().map(|command| config::Command { role: Role::Before, words: command.words }));
-    commands.extend(beside.into_iter().map(|command| config::Command { role: Role::With { watched: command.watched }, words: command.words }));
+    commands.extend(
+        first
+            .into_iter()
+            .map(|command| config::Command { role: Role::Before, words: command.words }),
+    );
+    commands.extend(beside.into_iter().map(|command| config::Command {
+        role: Role::With { watched: command.watched },
+        words: command.words,
+    }));
     let config = Config {
         commands,
         policy: Policy {

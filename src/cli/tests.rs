@@ -7,14 +7,21 @@ use log::LevelFilter;
 
 use super::*;
 use crate::config::{
-    Command, ExitWhen, FailureStatuses, ForwardTo, LogFormat, Placement, Policy, Preparation, Role, Subreaper, TerminationMessage,
+    Command, ExitWhen, FailureStatuses, ForwardTo, LogFormat, Placement, Policy, Preparation, Role,
+    Subreaper, TerminationMessage,
 };
 use crate::signal::{RewriteMap, Signal, SignalSet};
 
 /// Splits the line at spaces; the variables are `NAME=value`.
 fn parsed(line: &str, variables: &[&str]) -> Result<Request, BadInput> {
-    let arguments: Vec<_> = std::iter::once("firstmate").chain(line.split_whitespace()).map(OsString::from).collect();
-    let variable = |name: &str| variables.iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix('=')).map(OsString::from);
+    let arguments: Vec<_> =
+        std::iter::once("firstmate").chain(line.split_whitespace()).map(OsString::from).collect();
+    let variable = |name: &str| {
+        variables
+            .iter()
+            .find_map(|entry| entry.strip_prefix(name)?.strip_prefix('='))
+            .map(OsString::from)
+    };
     parse(&arguments, variable)
 }
 
@@ -89,7 +96,10 @@ fn options_end_at_the_first_word_that_is_none() {
 #[test]
 fn a_command_need_not_be_utf_8() {
     let odd = OsString::from_vec(b"\xff\xfe".to_vec());
-    let Ok(Request::Run(config)) = parse(&["firstmate".into(), odd.clone(), odd.clone()], |_| None) else { panic!() };
+    let Ok(Request::Run(config)) = parse(&["firstmate".into(), odd.clone(), odd.clone()], |_| None)
+    else {
+        panic!()
+    };
     assert_eq!(config.commands[0].words, [odd.clone(), odd]);
 }
 
@@ -102,7 +112,15 @@ fn each_option_in_each_of_its_forms() {
     let rewrite = config("-r TERM:QUIT -r hup:none --rewrite=TERM:INT x", &[]).policy.rewrite;
     assert_eq!(rewrite.apply(Signal::TERM.into()), Some(Signal::INT.into()));
     assert_eq!(rewrite.apply(Signal::HUP.into()), None);
-    for line in ["-t 10 x", "-t10s x", "-t=10 x", "--kill-after 10 x", "--kill-after=10000ms x", "-t 1 -t 10 x", "-gt10 x"] {
+    for line in [
+        "-t 10 x",
+        "-t10s x",
+        "-t=10 x",
+        "--kill-after 10 x",
+        "--kill-after=10000ms x",
+        "-t 1 -t 10 x",
+        "-gt10 x",
+    ] {
         assert_eq!(config(line, &[]).policy.kill_after, seconds(10), "{line}");
     }
     assert_eq!(config("-t 5 -t never x", &[]).policy.kill_after, None);
@@ -119,7 +137,11 @@ fn each_option_in_each_of_its_forms() {
         ("-s=off x", Subreaper::Off),
         ("-sg x", Subreaper::On),
     ] {
-        assert_eq!((config(line, &[]).subreaper, config(line, &[]).commands[0].words.clone()), (subreaper, vec!["x".into()]), "{line}");
+        assert_eq!(
+            (config(line, &[]).subreaper, config(line, &[]).commands[0].words.clone()),
+            (subreaper, vec!["x".into()]),
+            "{line}"
+        );
     }
     assert_eq!(config("-p KILL x", &[]).parent_death_signal, Some(Signal::KILL));
     assert_eq!(config("-e 143 -e 0 --remap-exit=7 x", &[]).policy.remap_exit, [143, 0, 7]);
@@ -157,7 +179,8 @@ fn each_option_has_a_variable_and_the_command_line_goes_before_it() {
     ];
     let given = config("x", &variables);
     let written = config(
-        "-gaS -r TERM:QUIT -rHUP:0 -t10 --stop-on QUIT --stop-on HUP --stop-delay 1s --drain never -s=off -p TERM --user app:5 -e 143 -e 7 -vvqw x",
+        "-gaS -r TERM:QUIT -rHUP:0 -t10 --stop-on QUIT --stop-on HUP --stop-delay 1s --drain \
+         never -s=off -p TERM --user app:5 -e 143 -e 7 -vvqw x",
         &[],
     );
     assert_eq!(given, written);
@@ -171,7 +194,12 @@ fn each_option_has_a_variable_and_the_command_line_goes_before_it() {
 
 #[test]
 fn an_empty_variable_is_unset_and_an_unknown_one_is_not_ours() {
-    let variables = ["FIRSTMATE_ALL=", "FIRSTMATE_KILL_AFTER=", "FIRSTMATE_PORT=tcp://10.0.0.1:80", "FIRSTMATE_VERBOSE=0"];
+    let variables = [
+        "FIRSTMATE_ALL=",
+        "FIRSTMATE_KILL_AFTER=",
+        "FIRSTMATE_PORT=tcp://10.0.0.1:80",
+        "FIRSTMATE_VERBOSE=0",
+    ];
     assert_eq!(config("x", &variables), config("x", &[]));
 }
 
@@ -183,24 +211,72 @@ fn bad_input_gets_one_line_that_names_option_value_and_what_is_accepted() {
         ("", "", "no command given: firstmate [OPTIONS] [--] COMMAND [ARG]...".into()),
         ("-g", "", "no command given: firstmate [OPTIONS] [--] COMMAND [ARG]...".into()),
         ("--", "", "no command given: firstmate [OPTIONS] [--] COMMAND [ARG]...".into()),
-        ("--bogus x", "", "unknown option \"--bogus\": see --help, or put -- before the command".into()),
-        ("--bogus=1 x", "", "unknown option \"--bogus\": see --help, or put -- before the command".into()),
+        (
+            "--bogus x",
+            "",
+            "unknown option \"--bogus\": see --help, or put -- before the command".into(),
+        ),
+        (
+            "--bogus=1 x",
+            "",
+            "unknown option \"--bogus\": see --help, or put -- before the command".into(),
+        ),
         ("-gx y", "", "unknown option \"-x\": see --help, or put -- before the command".into()),
         ("-t soon x", "", format!("--kill-after: \"soon\" is not accepted: {limit}")),
         ("--drain=-1 x", "", format!("--drain: \"-1\" is not accepted: {limit}")),
         ("-t -1 x", "", format!("--kill-after: \"-1\" is not accepted: {limit}")),
         ("-t --drain 1 x", "", "--kill-after <DURATION|never>: a value is missing".into()),
-        ("-p NOPE x", "", format!("--parent-death-signal: \"NOPE\" is not accepted: {signal}, but not STOP or CHLD")),
-        ("--stop-on KILL x", "", format!("--stop-on: \"KILL\" is not accepted: {signal}, but not KILL, STOP or CHLD")),
-        ("-r TERM x", "", "--rewrite: \"TERM\" is not accepted: give FROM:TO, two signals such as TERM:QUIT, or 0 or none as TO, but not KILL, STOP or CHLD, except STOP as TO".into()),
-        ("-e 256 x", "", "--remap-exit: \"256\" is not accepted: give an exit status from 0 to 255".into()),
-        ("--user app: x", "", "--user: \"app:\" is not accepted: give a user or user:group, each by its name or its number from 0 to 4294967294".into()),
-        ("-s=maybe x", "", "--subreaper: \"maybe\" is not accepted: give on, off, 1, 0, true or false".into()),
+        (
+            "-p NOPE x",
+            "",
+            format!(
+                "--parent-death-signal: \"NOPE\" is not accepted: {signal}, but not STOP or CHLD"
+            ),
+        ),
+        (
+            "--stop-on KILL x",
+            "",
+            format!("--stop-on: \"KILL\" is not accepted: {signal}, but not KILL, STOP or CHLD"),
+        ),
+        (
+            "-r TERM x",
+            "",
+            "--rewrite: \"TERM\" is not accepted: give FROM:TO, two signals such as TERM:QUIT, or \
+             0 or none as TO, but not KILL, STOP or CHLD, except STOP as TO"
+                .into(),
+        ),
+        (
+            "-e 256 x",
+            "",
+            "--remap-exit: \"256\" is not accepted: give an exit status from 0 to 255".into(),
+        ),
+        (
+            "--user app: x",
+            "",
+            "--user: \"app:\" is not accepted: give a user or user:group, each by its name or its \
+             number from 0 to 4294967294"
+                .into(),
+        ),
+        (
+            "-s=maybe x",
+            "",
+            "--subreaper: \"maybe\" is not accepted: give on, off, 1, 0, true or false".into(),
+        ),
         ("--all=yes x", "", "--all: \"yes\" is not accepted: it takes no value".into()),
         ("-v --drain", "", "--drain <DURATION|never>: a value is missing".into()),
-        ("x", "FIRSTMATE_ALL=yes", "FIRSTMATE_ALL: \"yes\" is not accepted: give 1, 0, true or false".into()),
+        (
+            "x",
+            "FIRSTMATE_ALL=yes",
+            "FIRSTMATE_ALL: \"yes\" is not accepted: give 1, 0, true or false".into(),
+        ),
         ("x", "FIRSTMATE_DRAIN=5x", format!("FIRSTMATE_DRAIN: \"5x\" is not accepted: {limit}")),
-        ("x", "FIRSTMATE_STOP_ON=TERM\nX", format!("FIRSTMATE_STOP_ON: \"X\" is not accepted: {signal}, but not KILL, STOP or CHLD")),
+        (
+            "x",
+            "FIRSTMATE_STOP_ON=TERM\nX",
+            format!(
+                "FIRSTMATE_STOP_ON: \"X\" is not accepted: {signal}, but not KILL, STOP or CHLD"
+            ),
+        ),
     ] {
         assert_eq!(error(line, &[variable]), expected, "{line} {variable}");
     }
@@ -208,24 +284,56 @@ fn bad_input_gets_one_line_that_names_option_value_and_what_is_accepted() {
 
 #[test]
 fn a_pause_takes_no_command_and_no_option_for_one() {
-    let pause = Pause { subreaper: Subreaper::Off, log_format: LogFormat::Text, log_level: LevelFilter::Info, warn_on_reap: true };
+    let pause = Pause {
+        subreaper: Subreaper::Off,
+        log_format: LogFormat::Text,
+        log_level: LevelFilter::Info,
+        warn_on_reap: true,
+    };
     assert_eq!(parsed("-Pvw -s=off", &["FIRSTMATE_DRAIN=1"]), Ok(Request::Pause(pause)));
-    assert_eq!(error("-P sh", &[]), "--pause: the command \"sh\" is not accepted: there is none with it");
-    assert_eq!(error("-P --user app", &[]), "--pause: --user is not accepted: there is no command with it");
-    assert_eq!(error("-P --drain 1", &[]), "--pause: --drain is not accepted: there is no command with it");
+    assert_eq!(
+        error("-P sh", &[]),
+        "--pause: the command \"sh\" is not accepted: there is none with it"
+    );
+    assert_eq!(
+        error("-P --user app", &[]),
+        "--pause: --user is not accepted: there is no command with it"
+    );
+    assert_eq!(
+        error("-P --drain 1", &[]),
+        "--pause: --drain is not accepted: there is no command with it"
+    );
 }
 
 #[test]
 fn an_installation_goes_alone() {
-    assert_eq!(parsed("--install /shared/firstmate", &["FIRSTMATE_DRAIN=1"]), Ok(Request::Install("/shared/firstmate".into())));
-    assert_eq!(error("--install f sh", &[]), "--install: the command \"sh\" is not accepted: there is none with it");
-    assert_eq!(error("--install f -v", &[]), "--install: --verbose is not accepted: there is no command with it");
-    assert_eq!(error("--install f -P", &[]), "--install: --pause is not accepted: give one of them");
-    assert_eq!(error("--install=", &[]), "--install: \"\" is not accepted: give the name of a file");
+    assert_eq!(
+        parsed("--install /shared/firstmate", &["FIRSTMATE_DRAIN=1"]),
+        Ok(Request::Install("/shared/firstmate".into()))
+    );
+    assert_eq!(
+        error("--install f sh", &[]),
+        "--install: the command \"sh\" is not accepted: there is none with it"
+    );
+    assert_eq!(
+        error("--install f -v", &[]),
+        "--install: --verbose is not accepted: there is no command with it"
+    );
+    assert_eq!(
+        error("--install f -P", &[]),
+        "--install: --pause is not accepted: give one of them"
+    );
+    assert_eq!(
+        error("--install=", &[]),
+        "--install: \"\" is not accepted: give the name of a file"
+    );
     assert_eq!(error("--install", &[]), "--install <FILE>: a value is missing");
     assert_eq!(error("", &["FIRSTMATE_INSTALL=f"]), error("", &[]));
     let odd = OsString::from_vec(b"\xff".to_vec());
-    assert_eq!(parse(&["firstmate".into(), "--install".into(), odd.clone()], |_| None), Ok(Request::Install(odd.into())));
+    assert_eq!(
+        parse(&["firstmate".into(), "--install".into(), odd.clone()], |_| None),
+        Ok(Request::Install(odd.into()))
+    );
 }
 
 #[test]
@@ -252,8 +360,20 @@ fn help_and_version_are_answers_wherever_they_stand_before_the_command() {
 
 #[test]
 fn several_commands_are_split_as_a_shell_splits_them() {
-    let arguments =
-        ["firstmate", "--before", "a 'b c'", "--with", "d", "--after", "e \"f\"", "--with", "g\\ h", "--stop-command", "i", "x"];
+    let arguments = [
+        "firstmate",
+        "--before",
+        "a 'b c'",
+        "--with",
+        "d",
+        "--after",
+        "e \"f\"",
+        "--with",
+        "g\\ h",
+        "--stop-command",
+        "i",
+        "x",
+    ];
     let parsed = |exit_when: &str| {
         let variable = |name: &str| (name == "FIRSTMATE_EXIT_WHEN").then(|| exit_when.into());
         match parse(&arguments.map(OsString::from), variable) {
@@ -261,11 +381,17 @@ fn several_commands_are_split_as_a_shell_splits_them() {
             other => panic!("{other:?}"),
         }
     };
-    for (exit_when, expected, watched) in
-        [("", ExitWhen::Any, false), ("any", ExitWhen::Any, false), ("main", ExitWhen::Watched, false), ("all", ExitWhen::Watched, true)]
-    {
+    for (exit_when, expected, watched) in [
+        ("", ExitWhen::Any, false),
+        ("any", ExitWhen::Any, false),
+        ("main", ExitWhen::Watched, false),
+        ("all", ExitWhen::Watched, true),
+    ] {
         let config = parsed(exit_when);
-        let auxiliary = |role, words: &[&str]| Command { role, words: words.iter().map(OsString::from).collect() };
+        let auxiliary = |role, words: &[&str]| Command {
+            role,
+            words: words.iter().map(OsString::from).collect(),
+        };
         let with = Role::With { watched };
         let others = [
             auxiliary(Role::Before, &["a", "b c"]),
@@ -274,16 +400,26 @@ fn several_commands_are_split_as_a_shell_splits_them() {
             auxiliary(Role::Stop, &["i"]),
             auxiliary(Role::After, &["e", "f"]),
         ];
-        assert_eq!((config.policy.exit_when, config.commands[1..].to_vec()), (expected, others.to_vec()), "{exit_when}");
+        assert_eq!(
+            (config.policy.exit_when, config.commands[1..].to_vec()),
+            (expected, others.to_vec()),
+            "{exit_when}"
+        );
     }
 }
 
 #[test]
 fn a_command_that_is_none_is_refused() {
-    for (variable, value) in
-        [("FIRSTMATE_WITH", "\"a"), ("FIRSTMATE_BEFORE", "a 'b"), ("FIRSTMATE_AFTER", "''"), ("FIRSTMATE_STOP_COMMAND", " ")]
-    {
-        let expected = format!("{variable}: {value:?} is not accepted: give a command with its arguments, quoted as for a shell");
+    for (variable, value) in [
+        ("FIRSTMATE_WITH", "\"a"),
+        ("FIRSTMATE_BEFORE", "a 'b"),
+        ("FIRSTMATE_AFTER", "''"),
+        ("FIRSTMATE_STOP_COMMAND", " "),
+    ] {
+        let expected = format!(
+            "{variable}: {value:?} is not accepted: give a command with its arguments, quoted as \
+             for a shell"
+        );
         assert_eq!(error("x", &[&format!("{variable}={value}")]), expected);
     }
     let expected = "--after: not accepted with --drain 0: its commands have the time of --drain";
@@ -300,25 +436,45 @@ fn a_termination_message_goes_to_the_file_of_kubernetes_or_another() {
         ("--termination-message=/dev/termination-log x", &[]),
         ("x", &["FIRSTMATE_TERMINATION_MESSAGE=1"]),
     ] {
-        assert_eq!(message(line, variables), Some(TerminationMessage::Default), "{line} {variables:?}");
+        assert_eq!(
+            message(line, variables),
+            Some(TerminationMessage::Default),
+            "{line} {variables:?}"
+        );
     }
-    assert_eq!(message("--termination-message=why x", &[]), Some(TerminationMessage::File("why".into())));
+    assert_eq!(
+        message("--termination-message=why x", &[]),
+        Some(TerminationMessage::File("why".into()))
+    );
     assert_eq!(message("x", &["FIRSTMATE_TERMINATION_MESSAGE=0"]), None);
 }
 
 /// The long options in a text, as `--name`.
 fn long_options(text: &str) -> std::collections::BTreeSet<String> {
-    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter_map(|word| word.strip_prefix("--"));
-    words.filter(|word| word.starts_with(|c: char| c.is_ascii_alphanumeric())).map(str::to_owned).collect()
+    let words = text
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+        .filter_map(|word| word.strip_prefix("--"));
+    words
+        .filter(|word| word.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn help_readme_and_man_page_name_the_same_options() {
     let Ok(Request::Print { text: help, .. }) = parsed("--help", &[]) else { panic!() };
     let readme = include_str!("../../README.md");
-    let table = readme.split("\n## Options").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("a chapter of options");
+    let table = readme
+        .split("\n## Options")
+        .nth(1)
+        .and_then(|rest| rest.split("\n## ").next())
+        .expect("a chapter of options");
     let man = include_str!("../../docs/firstmate.1").replace("\\-", "-");
-    let man = man.split(".SH OPTIONS").nth(1).and_then(|rest| rest.split(".SH ").next()).expect("a section of options");
+    let man = man
+        .split(".SH OPTIONS")
+        .nth(1)
+        .and_then(|rest| rest.split(".SH ").next())
+        .expect("a section of options");
     assert_eq!(long_options(&help), long_options(table));
     assert_eq!(long_options(&help), long_options(man));
 }

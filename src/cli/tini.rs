@@ -23,10 +23,25 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
             [
                 letter("h", None, Takes::Flag, "Print help; --version alone prints the version"),
                 letter("s", None, Takes::Flag, "Become a child subreaper (TINI_SUBREAPER)"),
-                letter("p", None, Takes::Values("SIGNAL"), "The signal that we get when our own parent dies"),
-                letter("v", None, Takes::Count, "Log more; repeats (TINI_VERBOSITY=0 to 3, default 1)"),
+                letter(
+                    "p",
+                    None,
+                    Takes::Values("SIGNAL"),
+                    "The signal that we get when our own parent dies",
+                ),
+                letter(
+                    "v",
+                    None,
+                    Takes::Count,
+                    "Log more; repeats (TINI_VERBOSITY=0 to 3, default 1)",
+                ),
                 letter("w", None, Takes::Flag, "Log a line for every orphan reaped"),
-                letter("g", None, Takes::Flag, "Forward signals to the process group (TINI_KILL_PROCESS_GROUP)"),
+                letter(
+                    "g",
+                    None,
+                    Takes::Flag,
+                    "Forward signals to the process group (TINI_KILL_PROCESS_GROUP)",
+                ),
                 letter("e", None, Takes::Values("CODE"), "Exit 0 when the command exits with CODE"),
                 letter("l", None, Takes::Flag, "Print the licence"),
             ],
@@ -49,7 +64,11 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
             remap_exit: options.values("e", values::exit_code)?,
             ..Policy::default()
         },
-        subreaper: if options.flag("s") || set("TINI_SUBREAPER") { Subreaper::On } else { Subreaper::Off },
+        subreaper: if options.flag("s") || set("TINI_SUBREAPER") {
+            Subreaper::On
+        } else {
+            Subreaper::Off
+        },
         parent_death_signal: options.values("p", values::death_signal)?.pop(),
         user: None,
         warn_without_orphans: true,
@@ -61,11 +80,16 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
     Ok(Request::Run(Box::new(config)))
 }
 
-/// tini's usage is `tini [OPTIONS] PROGRAM -- [ARGS]`: a `--` after the program, where none was before, is not the program's.
-fn without_separator(parser: impl FnOnce() -> clap::Command, arguments: &[OsString]) -> Vec<OsString> {
+/// tini's usage is `tini [OPTIONS] PROGRAM -- [ARGS]`: a `--` after the program, where none was
+/// before, is not the program's.
+fn without_separator(
+    parser: impl FnOnce() -> clap::Command,
+    arguments: &[OsString],
+) -> Vec<OsString> {
     let mut arguments = arguments.to_vec();
     if let Some(at) = arguments.iter().position(|word| word == "--")
-        && PeerOptions::read(parser, arguments.get(..at).unwrap_or_default()).is_ok_and(|options| options.command().is_ok())
+        && PeerOptions::read(parser, arguments.get(..at).unwrap_or_default())
+            .is_ok_and(|options| options.command().is_ok())
     {
         arguments.remove(at);
     }
@@ -74,9 +98,15 @@ fn without_separator(parser: impl FnOnce() -> clap::Command, arguments: &[OsStri
 
 /// What TINI_VERBOSITY asks for; it goes before `-v`.
 pub(super) fn verbosity(variable: Variables) -> Result<Option<LevelFilter>, BadInput> {
-    let Some(text) = variable("TINI_VERBOSITY").filter(|text| !text.is_empty()) else { return Ok(None) };
+    let Some(text) = variable("TINI_VERBOSITY").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
     let number = text.to_str().and_then(|text| values::count(text).ok());
-    let refused = || BadInput::new(format!("TINI_VERBOSITY: {text:?} is not accepted: give a number from 0 to 3"));
+    let refused = || {
+        BadInput::new(format!(
+            "TINI_VERBOSITY: {text:?} is not accepted: give a number from 0 to 3"
+        ))
+    };
     number.map(level).map(Some).ok_or_else(refused)
 }
 

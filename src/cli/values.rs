@@ -9,9 +9,11 @@ use crate::signal::Signal;
 pub(super) type Accepted = &'static str;
 
 const SIGNAL: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3";
-const FORWARDABLE: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3, but not KILL, STOP or CHLD";
+const FORWARDABLE: Accepted =
+    "a signal such as TERM, SIGTERM, 15 or RTMIN+3, but not KILL, STOP or CHLD";
 const DEATH: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3, but not STOP or CHLD";
-const REWRITE: Accepted = "FROM:TO, two signals such as TERM:QUIT, or 0 or none as TO, but not KILL, STOP or CHLD, except STOP as TO";
+const REWRITE: Accepted = "FROM:TO, two signals such as TERM:QUIT, or 0 or none as TO, but not \
+                           KILL, STOP or CHLD, except STOP as TO";
 const DURATION: Accepted = "a duration such as 10s, 500ms, 1h30m or a number of seconds";
 const LIMIT: Accepted = "a duration such as 10s, 500ms, 1h30m or a number of seconds, or never";
 const USER: Accepted = "a user or user:group, each by its name or its number from 0 to 4294967294";
@@ -26,7 +28,10 @@ pub(super) fn signal(text: &str) -> Result<Signal, Accepted> {
 
 /// For our own death: SIGKILL too.
 pub(super) fn death_signal(text: &str) -> Result<Signal, Accepted> {
-    text.parse().ok().filter(|signal: &Signal| signal.is_forwardable() || *signal == Signal::KILL).ok_or(DEATH)
+    text.parse()
+        .ok()
+        .filter(|signal: &Signal| signal.is_forwardable() || *signal == Signal::KILL)
+        .ok_or(DEATH)
 }
 
 pub(super) fn forwardable_signal(text: &str) -> Result<Signal, Accepted> {
@@ -40,7 +45,8 @@ pub(super) fn rewrite(text: &str) -> Result<(Signal, Option<Signal>), Accepted> 
     if to == "0" || to.eq_ignore_ascii_case("none") {
         return Ok((from, None));
     }
-    let to = signal(to).ok().filter(|to| to.is_forwardable() || *to == Signal::STOP).ok_or(REWRITE)?;
+    let to =
+        signal(to).ok().filter(|to| to.is_forwardable() || *to == Signal::STOP).ok_or(REWRITE)?;
     Ok((from, Some(to)))
 }
 
@@ -58,12 +64,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, Accepted> {
 
 /// A duration, or `None` for `never`.
 pub(super) fn limit(text: &str) -> Result<Option<Duration>, Accepted> {
-    if text.eq_ignore_ascii_case("never") { Ok(None) } else { parse_duration(text).map(Some).ok_or(LIMIT) }
+    if text.eq_ignore_ascii_case("never") {
+        Ok(None)
+    } else {
+        parse_duration(text).map(Some).ok_or(LIMIT)
+    }
 }
 
 /// Digits are a number, anything else is a name.
 pub(super) fn user(text: &str) -> Result<UserSpec, Accepted> {
-    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let (user, group) =
+        text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let user = name_or_id(user).ok_or(USER)?;
     Ok(UserSpec { user, group: group.map(|group| name_or_id(group).ok_or(USER)).transpose()? })
 }
@@ -133,7 +144,8 @@ fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     while !rest.is_empty() {
         let (digits, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let (unit, tail) = tail.split_at(tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len()));
+        let (unit, tail) =
+            tail.split_at(tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len()));
         let milliseconds: u64 = match unit {
             "ms" => 1,
             "s" => 1000,
@@ -141,7 +153,9 @@ fn parse_duration(text: &str) -> Option<Duration> {
             "h" => 3_600_000,
             _ => return None,
         };
-        total = total.checked_add(Duration::from_millis(number::<u64>(digits)?.checked_mul(milliseconds)?))?;
+        total = total.checked_add(Duration::from_millis(
+            number::<u64>(digits)?.checked_mul(milliseconds)?,
+        ))?;
         rest = tail;
     }
     (!text.is_empty()).then_some(total)
@@ -166,7 +180,21 @@ mod tests {
         for (text, milliseconds) in accepted {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for text in ["", "s", "1x", "-1", "+1", "1.5s", "1 s", "1h30", "1d", "99999999999999999999", "5124095576030431h", "never", "١s"] {
+        for text in [
+            "",
+            "s",
+            "1x",
+            "-1",
+            "+1",
+            "1.5s",
+            "1 s",
+            "1h30",
+            "1d",
+            "99999999999999999999",
+            "5124095576030431h",
+            "never",
+            "١s",
+        ] {
             assert_eq!(duration(text), Err(DURATION), "{text}");
         }
     }
@@ -194,8 +222,20 @@ mod tests {
         assert_eq!(rewrite("15:0"), Ok((Signal::TERM, None)));
         assert_eq!(rewrite("RTMIN+1:none"), Ok((Signal::from_raw(35).unwrap(), None)));
         assert_eq!(rewrite("TSTP:STOP"), Ok((Signal::TSTP, Some(Signal::STOP))));
-        for text in ["", ":", "TERM", "TERM:", ":TERM", "TERM:X", "KILL:TERM", "STOP:TERM", "CHLD:TERM", "TERM:KILL", "TERM:CHLD", "0:TERM"]
-        {
+        for text in [
+            "",
+            ":",
+            "TERM",
+            "TERM:",
+            ":TERM",
+            "TERM:X",
+            "KILL:TERM",
+            "STOP:TERM",
+            "CHLD:TERM",
+            "TERM:KILL",
+            "TERM:CHLD",
+            "0:TERM",
+        ] {
             assert_eq!(rewrite(text), Err(REWRITE), "{text}");
         }
     }
@@ -208,7 +248,19 @@ mod tests {
         assert_eq!(user("7up:www-data"), spec(name("7up"), Some(name("www-data"))));
         assert_eq!(user("1000:staff"), spec(NameOrId::Id(1000), Some(name("staff"))));
         assert_eq!(user("0:4294967294"), spec(NameOrId::Id(0), Some(NameOrId::Id(u32::MAX - 1))));
-        for text in ["", ":", "app:", ":app", "a:b:c", "-1", "+1", "4294967295", "4294967296", "app:4294967295", "a\nb"] {
+        for text in [
+            "",
+            ":",
+            "app:",
+            ":app",
+            "a:b:c",
+            "-1",
+            "+1",
+            "4294967295",
+            "4294967296",
+            "app:4294967295",
+            "a\nb",
+        ] {
             assert_eq!(user(text), Err(USER), "{text}");
         }
     }
@@ -219,10 +271,16 @@ mod tests {
         for text in ["256", "-1", "", "x", "+1"] {
             assert_eq!(exit_code(text), Err(CODE), "{text}");
         }
-        assert_eq!((flag("1"), flag("true"), flag("0"), flag("false")), (Ok(true), Ok(true), Ok(false), Ok(false)));
+        assert_eq!(
+            (flag("1"), flag("true"), flag("0"), flag("false")),
+            (Ok(true), Ok(true), Ok(false), Ok(false))
+        );
         assert_eq!(flag("yes"), Err(FLAG));
         assert_eq!((count("2"), count("true"), count("0")), (Ok(2), Ok(1), Ok(0)));
         assert_eq!(count("-1"), Err(COUNT));
-        assert_eq!((switch("on"), switch("off"), switch("1"), switch("yes")), (Ok(true), Ok(false), Ok(true), Err(SWITCH)));
+        assert_eq!(
+            (switch("on"), switch("off"), switch("1"), switch("yes")),
+            (Ok(true), Ok(false), Ok(true), Err(SWITCH))
+        );
     }
 }

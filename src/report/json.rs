@@ -86,10 +86,14 @@ fn timestamp(since_1970: Duration) -> String {
     let (days, seconds) = (since_1970.as_secs() / 86_400, since_1970.as_secs() % 86_400);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since_1970.subsec_millis())
+    format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+        since_1970.subsec_millis()
+    )
 }
 
-/// The Gregorian date of a day after 1970-01-01. The year begins in March here, so that a leap day is its last.
+/// The Gregorian date of a day after 1970-01-01. The year begins in March here, so that a leap day
+/// is its last.
 fn date(days_since_1970: u64) -> (u64, u64, u64) {
     const DAYS_TO_1970: u64 = 719_468;
     const DAYS_IN_400_YEARS: u64 = 146_097;
@@ -150,14 +154,17 @@ mod tests {
 
     #[test]
     fn an_entry_is_one_line_whatever_is_in_it() {
-        let fields: &[(&str, Value)] = &[("pid", Value::from(7)), ("signal", Value::from("SIGTERM"))];
+        let fields: &[(&str, Value)] =
+            &[("pid", Value::from(7)), ("signal", Value::from("SIGTERM"))];
         let mut line = Vec::new();
         let args = format_args!("a \"b\"\n{}", '\u{1}');
-        let record = Record::builder().level(log::Level::Warn).args(args).key_values(&fields).build();
+        let record =
+            Record::builder().level(log::Level::Warn).args(args).key_values(&fields).build();
         write_object(&mut line, "now", &record).unwrap();
-        assert_eq!(
-            String::from_utf8(line).unwrap(),
-            r#"{"time":"now","level":"warning","program":"firstmate","message":"a \"b\"\n\u0001","pid":7,"signal":"SIGTERM"}"#
+        let expected = concat!(
+            r#"{"time":"now","level":"warning","program":"firstmate","#,
+            r#""message":"a \"b\"\n\u0001","pid":7,"signal":"SIGTERM"}"#
         );
+        assert_eq!(String::from_utf8(line).unwrap(), expected);
     }
 }

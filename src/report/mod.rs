@@ -22,12 +22,16 @@ static JSON: AtomicBool = AtomicBool::new(false);
 
 /// Starts the log: one line an entry, each passed to `stderr` in one `write`.
 ///
-/// Lines that come before are lost, so this is called before anything can go wrong. The level is changed later by
-/// [`log::set_max_level`].
+/// Lines that come before are lost, so this is called before anything can go wrong. The level is
+/// changed later by [`log::set_max_level`].
 pub fn init(stderr: impl Write + Send + 'static) {
     let mut builder = Builder::new();
     builder.filter_level(LevelFilter::Trace).target(Target::Pipe(Box::new(stderr)));
-    builder.format(|line, record| if record.target() == RESERVE { fill(line) } else { write_line(line, record) });
+    builder.format(
+        |line, record| {
+            if record.target() == RESERVE { fill(line) } else { write_line(line, record) }
+        },
+    );
     // It fails only if there is a log already.
     let _ = builder.try_init();
     log::set_max_level(LevelFilter::Warn);
@@ -38,8 +42,8 @@ const RESERVE: &str = "reserve";
 /// Few lines are longer.
 const LONG_LINE: usize = 1024;
 
-/// Has env_logger make its buffer for lines, which it keeps, now that there is memory: later there may be none, and Rust ends a process
-/// that gets none.
+/// Has env_logger make its buffer for lines, which it keeps, now that there is memory: later there
+/// may be none, and Rust ends a process that gets none.
 pub fn reserve() {
     log::logger().log(&Record::builder().target(RESERVE).build());
 }
@@ -70,7 +74,13 @@ pub fn tell(sentence: &Sentence, phase: Phase) {
     let level = sentence.level();
     if level <= log::max_level() {
         let fields = NoticeFields { phase, fields: sentence.fields() };
-        log::logger().log(&Record::builder().level(level).args(format_args!("{sentence}")).key_values(&fields).build());
+        log::logger().log(
+            &Record::builder()
+                .level(level)
+                .args(format_args!("{sentence}"))
+                .key_values(&fields)
+                .build(),
+        );
     }
 }
 
@@ -110,7 +120,13 @@ fn write_line(mut line: &mut dyn Write, record: &Record) -> io::Result<()> {
     if JSON.load(Ordering::Relaxed) {
         json::write(&mut line, record)
     } else {
-        writeln!(line, "firstmate[{}]: {}: {}", std::process::id(), level_name(record.level()), record.args())
+        writeln!(
+            line,
+            "firstmate[{}]: {}: {}",
+            std::process::id(),
+            level_name(record.level()),
+            record.args()
+        )
     }
 }
 

@@ -6,7 +6,8 @@ use std::fmt::{self, Display, Write};
 #[derive(Debug, Default)]
 pub struct Reasons {
     text: Bounded,
-    /// One of them has ended the container. What has only happened on the way is no reason for an ordinary end.
+    /// One of them has ended the container. What has only happened on the way is no reason for an
+    /// ordinary end.
     decisive: bool,
 }
 
@@ -14,7 +15,8 @@ impl Reasons {
     /// Kubernetes reads this many bytes of a termination message, and no more.
     pub const LONGEST: usize = 4096;
 
-    /// Adds a sentence. What does not fit is left out; half of the room is kept for what has ended the container.
+    /// Adds a sentence. What does not fit is left out; half of the room is kept for what has ended
+    /// the container.
     pub fn add(&mut self, sentence: &impl Display, decisive: bool) {
         if !decisive && self.text.0.len() > Self::LONGEST / 2 {
             return;

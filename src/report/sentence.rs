@@ -32,9 +32,15 @@ impl Sentence<'_> {
     /// What it is about, for a log with fields.
     pub(super) fn fields(&self) -> Fields {
         match self.notice {
-            Notice::StopAsked(signal, _) | Notice::StopCommandFailed(signal) => Fields { signal: Some(signal), ..Fields::default() },
+            Notice::StopAsked(signal, _) | Notice::StopCommandFailed(signal) => {
+                Fields { signal: Some(signal), ..Fields::default() }
+            }
             Notice::Ended(_, Ending { pid, termination, .. }) => {
-                let signal = if let Termination::Killed { signal, .. } = termination { Some(signal) } else { None };
+                let signal = if let Termination::Killed { signal, .. } = termination {
+                    Some(signal)
+                } else {
+                    None
+                };
                 Fields { pid: Some(pid), signal, status: Some(termination.into()) }
             }
             Notice::OutOfMemory { .. }
@@ -56,7 +62,9 @@ impl Sentence<'_> {
                 let failed = ending.termination != Termination::Exited(0);
                 let matters = match self.role(id) {
                     Role::Main => matches!(ending.termination, Termination::Killed { .. }),
-                    Role::With { .. } | Role::Before => ending.decides || matches!(ending.termination, Termination::Killed { .. }),
+                    Role::With { .. } | Role::Before => {
+                        ending.decides || matches!(ending.termination, Termination::Killed { .. })
+                    }
                     Role::Stop => false,
                     Role::After => failed,
                 };
@@ -74,21 +82,33 @@ impl Sentence<'_> {
         }
     }
 
-    /// Whether it belongs to the reasons of the container's end; `Some(true)` if it is one by itself.
+    /// Whether it belongs to the reasons of the container's end; `Some(true)` if it is one by
+    /// itself.
     #[must_use]
     pub fn is_reason(&self) -> Option<bool> {
         match self.notice {
             Notice::OutOfMemory { stops, .. } => Some(stops),
             Notice::Ended(id, ending) => {
                 let by_itself = match self.role(id) {
-                    Role::Main | Role::With { watched: true } => matches!(ending.termination, Termination::Killed { .. }),
-                    Role::With { watched: false } | Role::Before => ending.decides || ending.killed_after.is_some(),
+                    Role::Main | Role::With { watched: true } => {
+                        matches!(ending.termination, Termination::Killed { .. })
+                    }
+                    Role::With { watched: false } | Role::Before => {
+                        ending.decides || ending.killed_after.is_some()
+                    }
                     Role::Stop | Role::After => false,
                 };
                 (by_itself && !as_asked(ending)).then_some(true)
             }
-            Notice::StopAsked(..) | Notice::Unkillable | Notice::DrainEscalated(_) | Notice::Abandoned | Notice::Lost => Some(true),
-            Notice::StopEscalated(_) | Notice::Draining(_) | Notice::StopCommandFailed(_) | Notice::AfterKilled(_) => None,
+            Notice::StopAsked(..)
+            | Notice::Unkillable
+            | Notice::DrainEscalated(_)
+            | Notice::Abandoned
+            | Notice::Lost => Some(true),
+            Notice::StopEscalated(_)
+            | Notice::Draining(_)
+            | Notice::StopCommandFailed(_)
+            | Notice::AfterKilled(_) => None,
         }
     }
 
@@ -103,39 +123,75 @@ impl Sentence<'_> {
 
 /// The command died of the very signal that it was to stop by.
 fn as_asked(ending: Ending) -> bool {
-    matches!(ending.termination, Termination::Killed { signal, .. } if Some(signal) == ending.asked_by) && ending.killed_after.is_none()
+    let Termination::Killed { signal, .. } = ending.termination else { return false };
+    Some(signal) == ending.asked_by && ending.killed_after.is_none()
 }
 
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.notice {
-            Notice::StopAsked(signal, Duration::ZERO) => write!(f, "{signal} asks the container to stop"),
-            Notice::StopAsked(signal, delay) => write!(f, "{signal} asks the container to stop; it is held for {}", Seconds(delay)),
+            Notice::StopAsked(signal, Duration::ZERO) => {
+                write!(f, "{signal} asks the container to stop")
+            }
+            Notice::StopAsked(signal, delay) => {
+                write!(f, "{signal} asks the container to stop; it is held for {}", Seconds(delay))
+            }
             Notice::OutOfMemory { kills, stops } => {
                 let processes = if kills == 1 { "process" } else { "processes" };
-                write!(f, "out of memory: the container hit its memory limit, and the kernel killed {kills} {processes}")?;
+                write!(
+                    f,
+                    "out of memory: the container hit its memory limit, and the kernel killed \
+                     {kills} {processes}"
+                )?;
                 f.write_str(if stops { "; the container stops" } else { "" })
             }
             Notice::Ended(id, ending) => self.ended(id, ending, f),
-            Notice::StopCommandFailed(signal) => write!(f, "the stop command has failed: sending {signal} instead"),
-            Notice::StopEscalated(after) => {
-                write!(f, "the command has not ended {} after the stop signal: sending SIGKILL", Seconds(after))
+            Notice::StopCommandFailed(signal) => {
+                write!(f, "the stop command has failed: sending {signal} instead")
             }
-            Notice::Unkillable => f.write_str("the command has not ended even after SIGKILL: going on without it"),
-            Notice::Draining(Some(time)) => write!(f, "processes are left: they have {} to end", Seconds(time)),
+            Notice::StopEscalated(after) => {
+                write!(
+                    f,
+                    "the command has not ended {} after the stop signal: sending SIGKILL",
+                    Seconds(after)
+                )
+            }
+            Notice::Unkillable => {
+                f.write_str("the command has not ended even after SIGKILL: going on without it")
+            }
+            Notice::Draining(Some(time)) => {
+                write!(f, "processes are left: they have {} to end", Seconds(time))
+            }
             Notice::Draining(None) => f.write_str("processes are left: waiting for their end"),
             Notice::DrainEscalated(after) => match &self.leftovers {
                 Some(Leftovers { count, names }) => {
-                    let (noun, verb) = if *count == 1 { ("process", "was") } else { ("processes", "were") };
-                    write!(f, "{count} {noun} {verb} left {} after SIGTERM, and killed: ", Seconds(after))?;
-                    names.iter().enumerate().try_for_each(|(i, name)| write!(f, "{}{name:?}", if i == 0 { "" } else { ", " }))?;
-                    if *count > names.len() { write!(f, " and {} more", count - names.len()) } else { Ok(()) }
+                    let (noun, verb) =
+                        if *count == 1 { ("process", "was") } else { ("processes", "were") };
+                    write!(
+                        f,
+                        "{count} {noun} {verb} left {} after SIGTERM, and killed: ",
+                        Seconds(after)
+                    )?;
+                    names.iter().enumerate().try_for_each(|(i, name)| {
+                        write!(f, "{}{name:?}", if i == 0 { "" } else { ", " })
+                    })?;
+                    if *count > names.len() {
+                        write!(f, " and {} more", count - names.len())
+                    } else {
+                        Ok(())
+                    }
                 }
-                None => write!(f, "processes were left {} after SIGTERM, and killed", Seconds(after)),
+                None => {
+                    write!(f, "processes were left {} after SIGTERM, and killed", Seconds(after))
+                }
             },
-            Notice::Abandoned => f.write_str("processes are left even after SIGKILL: going on without them"),
+            Notice::Abandoned => {
+                f.write_str("processes are left even after SIGKILL: going on without them")
+            }
             Notice::AfterKilled(id) => write!(f, "{} has taken too long: killed", self.command(id)),
-            Notice::Lost => f.write_str("the command is gone, and its exit status with it: somebody else has reaped it"),
+            Notice::Lost => f.write_str(
+                "the command is gone, and its exit status with it: somebody else has reaped it",
+            ),
         }
     }
 }
@@ -146,7 +202,11 @@ impl Sentence<'_> {
         match (ending.termination, ending.asked_by, ending.killed_after) {
             (Termination::Exited(code), _, _) => write!(f, "{command} exited with {code}")?,
             (killed, Some(asked_by), Some(after)) => {
-                write!(f, "{command} was {killed}: it had not ended {} after {asked_by}", Seconds(after))?;
+                write!(
+                    f,
+                    "{command} was {killed}: it had not ended {} after {asked_by}",
+                    Seconds(after)
+                )?;
             }
             (killed, _, _) if as_asked(ending) => write!(f, "{command} was {killed}, as asked")?,
             (killed, _, _) => write!(f, "{command} was {killed}")?,
@@ -196,8 +256,14 @@ mod tests {
         Some(pid) => pid,
         None => panic!("positive"),
     };
-    const ROLES: [Role; 6] =
-        [Role::Main, Role::Before, Role::With { watched: false }, Role::Stop, Role::After, Role::With { watched: true }];
+    const ROLES: [Role; 6] = [
+        Role::Main,
+        Role::Before,
+        Role::With { watched: false },
+        Role::Stop,
+        Role::After,
+        Role::With { watched: true },
+    ];
 
     fn told(notice: Notice, leftovers: Option<Leftovers>) -> (Level, String, Option<bool>) {
         let commands = ROLES.map(|role| config::Command { role, words: vec!["prog".into()] });
@@ -221,10 +287,20 @@ mod tests {
     fn an_ordinary_end_of_the_main_command_is_neither_a_warning_nor_a_reason() {
         for code in [0, 3] {
             let text = format!("the command exited with {code}");
-            assert_told(Notice::Ended(0, ending(Termination::Exited(code))), Level::Info, &text, None);
+            assert_told(
+                Notice::Ended(0, ending(Termination::Exited(code))),
+                Level::Info,
+                &text,
+                None,
+            );
         }
         let asked = Ending { asked_by: Some(Signal::TERM), ..killed(Signal::TERM) };
-        assert_told(Notice::Ended(0, asked), Level::Info, "the command was killed by SIGTERM, as asked", None);
+        assert_told(
+            Notice::Ended(0, asked),
+            Level::Info,
+            "the command was killed by SIGTERM, as asked",
+            None,
+        );
     }
 
     #[test]
@@ -232,10 +308,18 @@ mod tests {
         let segv = Termination::Killed { signal: Signal::from_raw(11).unwrap(), core_dumped: true };
         let text = "the command was killed by SIGSEGV, core dumped";
         assert_told(Notice::Ended(0, ending(segv)), Level::Warn, text, Some(true));
-        let late = Ending { asked_by: Some(Signal::TERM), killed_after: Some(Duration::from_millis(2520)), ..killed(Signal::KILL) };
+        let late = Ending {
+            asked_by: Some(Signal::TERM),
+            killed_after: Some(Duration::from_millis(2520)),
+            ..killed(Signal::KILL)
+        };
         let text = "the command was killed by SIGKILL: it had not ended 2.5s after SIGTERM";
         assert_told(Notice::Ended(0, late), Level::Warn, text, Some(true));
-        let dies_late = Ending { killed_after: Some(Duration::from_secs(1)), asked_by: Some(Signal::TERM), ..killed(Signal::TERM) };
+        let dies_late = Ending {
+            killed_after: Some(Duration::from_secs(1)),
+            asked_by: Some(Signal::TERM),
+            ..killed(Signal::TERM)
+        };
         assert_eq!(told(Notice::Ended(0, dies_late), None).0, Level::Warn);
     }
 
@@ -247,12 +331,32 @@ mod tests {
         assert_told(Notice::Ended(1, decides), Level::Warn, text, Some(true));
         let text = "the --with command \"prog\" exited with 1: that ends the container";
         assert_told(Notice::Ended(2, decides), Level::Warn, text, Some(true));
-        assert_told(Notice::Ended(2, failed), Level::Info, "the --with command \"prog\" exited with 1", None);
-        let late = Ending { asked_by: Some(Signal::TERM), killed_after: Some(Duration::from_secs(2)), ..killed(Signal::KILL) };
-        let text = "the --with command \"prog\" was killed by SIGKILL: it had not ended 2s after SIGTERM";
+        assert_told(
+            Notice::Ended(2, failed),
+            Level::Info,
+            "the --with command \"prog\" exited with 1",
+            None,
+        );
+        let late = Ending {
+            asked_by: Some(Signal::TERM),
+            killed_after: Some(Duration::from_secs(2)),
+            ..killed(Signal::KILL)
+        };
+        let text =
+            "the --with command \"prog\" was killed by SIGKILL: it had not ended 2s after SIGTERM";
         assert_told(Notice::Ended(2, late), Level::Warn, text, Some(true));
-        assert_told(Notice::Ended(3, failed), Level::Info, "the --stop-command \"prog\" exited with 1", None);
-        assert_told(Notice::Ended(4, failed), Level::Warn, "the --after command \"prog\" exited with 1", None);
+        assert_told(
+            Notice::Ended(3, failed),
+            Level::Info,
+            "the --stop-command \"prog\" exited with 1",
+            None,
+        );
+        assert_told(
+            Notice::Ended(4, failed),
+            Level::Warn,
+            "the --after command \"prog\" exited with 1",
+            None,
+        );
         let text = "the --with command \"prog\" was killed by SIGUSR1";
         let usr1 = killed(Signal::from_raw(10).unwrap());
         assert_told(Notice::Ended(2, usr1), Level::Warn, text, None);
@@ -267,16 +371,21 @@ mod tests {
             told(Notice::DrainEscalated(Duration::from_secs(5)), Some(Leftovers { count, names }))
         };
         let sentence = |text: &str| (Level::Warn, text.to_owned(), Some(true));
-        assert_eq!(told(1, &["a\nb"]), sentence("1 process was left 5s after SIGTERM, and killed: \"a\\nb\""));
+        assert_eq!(
+            told(1, &["a\nb"]),
+            sentence("1 process was left 5s after SIGTERM, and killed: \"a\\nb\"")
+        );
         let text = "12 processes were left 5s after SIGTERM, and killed: \"a\", \"b\" and 10 more";
         assert_eq!(told(12, &["a", "b"]), sentence(text));
     }
 
     #[test]
     fn memory_is_a_reason_by_itself_only_if_the_container_stops_for_it() {
-        let text = "out of memory: the container hit its memory limit, and the kernel killed 1 process";
+        let text =
+            "out of memory: the container hit its memory limit, and the kernel killed 1 process";
         assert_told(Notice::OutOfMemory { kills: 1, stops: false }, Level::Warn, text, Some(false));
-        let text = "out of memory: the container hit its memory limit, and the kernel killed 2 processes; the container stops";
+        let text = "out of memory: the container hit its memory limit, and the kernel killed 2 \
+                    processes; the container stops";
         assert_told(Notice::OutOfMemory { kills: 2, stops: true }, Level::Warn, text, Some(true));
     }
 }

@@ -28,11 +28,23 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn new(config: Config, inherited: Inherited, credentials: Option<Credentials>) -> Self {
+    pub(super) fn new(
+        config: Config,
+        inherited: Inherited,
+        credentials: Option<Credentials>,
+    ) -> Self {
         let to_start = config.commands.len() - 1;
         let directory = (to_start > 0).then(descriptors::working_directory).flatten();
         let (placement, failures) = (config.policy.placement, config.failures);
-        Self { all: config.commands, placement, failures, inherited, credentials, directory, to_start }
+        Self {
+            all: config.commands,
+            placement,
+            failures,
+            inherited,
+            credentials,
+            directory,
+            to_start,
+        }
     }
 
     /// By their numbers.
@@ -74,15 +86,21 @@ impl Commands {
         started
     }
 
-    /// Another command, in the directory where we were started; `main` is the main child, if it runs.
-    pub(super) fn start_other(&mut self, id: CommandId, main: Option<Pid>) -> Result<Pid, NotStarted> {
+    /// Another command, in the directory where we were started; `main` is the main child, if it
+    /// runs.
+    pub(super) fn start_other(
+        &mut self,
+        id: CommandId,
+        main: Option<Pid>,
+    ) -> Result<Pid, NotStarted> {
         let place = match self.placement {
             Placement::OwnGroup | Placement::OwnSession => Place::OwnGroup(None),
             Placement::SharedGroup => Place::SharedGroup,
         };
         // Before the main command is started, we are still there.
         let directory = self.directory.as_ref().filter(|_| self.role(id) != Some(Role::Before));
-        let started = descriptors::inside(directory, || self.spawn(id, place, Some(Auxiliary { main })));
+        let started =
+            descriptors::inside(directory, || self.spawn(id, place, Some(Auxiliary { main })));
         self.to_start = self.to_start.saturating_sub(1);
         if self.to_start == 0 {
             self.directory = None;
@@ -94,7 +112,12 @@ impl Commands {
         self.all.get(id).map(|command| command.role)
     }
 
-    fn spawn(&self, id: CommandId, place: Place, auxiliary: Option<Auxiliary>) -> Result<Pid, NotStarted> {
+    fn spawn(
+        &self,
+        id: CommandId,
+        place: Place,
+        auxiliary: Option<Auxiliary>,
+    ) -> Result<Pid, NotStarted> {
         let words = self.all.get(id).map_or(&[][..], |command| command.words.as_slice());
         // What runs before, after or for a stop is there to do what the user may not.
         let is_beside = matches!(self.role(id), Some(Role::Main | Role::With { .. }));

@@ -63,9 +63,11 @@ impl<'queue> Container<'queue> {
             }
             Some(_) | None => JobControl::Absent,
         };
-        let (log_level, warn_on_reap, policy) = (config.log_level, config.warn_on_reap, config.policy.clone());
+        let (log_level, warn_on_reap, policy) =
+            (config.log_level, config.warn_on_reap, config.policy.clone());
         let commands = Commands::new(config, inherited, credentials);
-        let supervisor = Supervisor::new(policy, job_control, commands.all().iter().map(|command| command.role));
+        let supervisor =
+            Supervisor::new(policy, job_control, commands.all().iter().map(|command| command.role));
         Self {
             events: VecDeque::with_capacity(supervisor.most_actions()),
             actions: Vec::with_capacity(supervisor.most_actions()),
@@ -76,7 +78,8 @@ impl<'queue> Container<'queue> {
             clock: ActiveClock::start(),
             queue,
             terminal,
-            // Before the command is started: one whose limit is too low for it dies in its very exec.
+            // Before the command is started: one whose limit is too low for it dies in its very
+            // exec.
             memory: MemoryWatch::open(),
             end_report,
             log_level,
@@ -114,7 +117,8 @@ impl<'queue> Container<'queue> {
         }
     }
 
-    /// Until there is nothing left to reap: SIGCHLD only wakes us, any number of them may have become one.
+    /// Until there is nothing left to reap: SIGCHLD only wakes us, any number of them may have
+    /// become one.
     fn reap(&mut self) {
         loop {
             match reap::next() {
@@ -125,7 +129,10 @@ impl<'queue> Container<'queue> {
                     if let Err(error) = reap::detach(pid, signal)
                         && self.told.is_first(Failure::Detach)
                     {
-                        log::warn!("cannot let process {pid} go, which has asked to be traced: {}", io::Error::from(error));
+                        log::warn!(
+                            "cannot let process {pid} go, which has asked to be traced: {}",
+                            io::Error::from(error)
+                        );
                     }
                 }
                 Ok(Reap::Nothing) => return self.feed(Event::ChildrenLeft),
@@ -147,10 +154,16 @@ impl<'queue> Container<'queue> {
         let is_command = self.supervisor.is_command(pid);
         if !is_command {
             let level = if self.warn_on_reap { Level::Warn } else { Level::Debug };
-            log::log!(level, pid = pid.as_raw(), status = ExitStatus::from(termination).code(); "reaped zombie process with pid={pid}, {termination}");
+            let status = ExitStatus::from(termination).code();
+            log::log!(
+                level, pid = pid.as_raw(), status;
+                "reaped zombie process with pid={pid}, {termination}"
+            );
         }
         // It may be a victim of the kernel, or the parent of one.
-        if self.supervisor.main_pid() == Some(pid) || matches!(termination, Termination::Killed { signal: Signal::KILL, .. }) {
+        if self.supervisor.main_pid() == Some(pid)
+            || matches!(termination, Termination::Killed { signal: Signal::KILL, .. })
+        {
             self.look_at_memory();
         }
         // The end of an orphan decides nothing, and there may be many.
@@ -168,7 +181,8 @@ impl<'queue> Container<'queue> {
 
     /// Feeds an event, performs what follows, and feeds what has come of that.
     pub(super) fn feed(&mut self, event: Event) {
-        let (mut events, mut actions) = (std::mem::take(&mut self.events), std::mem::take(&mut self.actions));
+        let (mut events, mut actions) =
+            (std::mem::take(&mut self.events), std::mem::take(&mut self.actions));
         events.push_back(event);
         while let Some(event) = events.pop_front() {
             self.supervisor.handle(event, self.clock.now(), &mut actions);
@@ -186,7 +200,11 @@ impl<'queue> Container<'queue> {
             Action::Stop => process::stop(),
             Action::ReclaimTerminal => drop(self.give_terminal_back()),
             Action::LendTerminal(signal) => {
-                return Some(if self.take_terminal_again() { Event::TerminalLent } else { Event::TerminalNotLent(signal) });
+                return Some(if self.take_terminal_again() {
+                    Event::TerminalLent
+                } else {
+                    Event::TerminalNotLent(signal)
+                });
             }
             Action::Tell(notice) => self.tell(notice),
             Action::Finish(status) => self.finished = Some(status),
@@ -205,7 +223,8 @@ impl<'queue> Container<'queue> {
                 if id == MAIN {
                     self.main_has_started(pid);
                 }
-                log::info!(pid = pid.as_raw(); "started {:?} as process {pid}", self.commands.all().get(id).map(Command::program).unwrap_or_default());
+                let program = self.commands.all().get(id).map(Command::program).unwrap_or_default();
+                log::info!(pid = pid.as_raw(); "started {program:?} as process {pid}");
                 Event::Started(id, pid)
             }
             Err(failed) => {
@@ -220,7 +239,9 @@ impl<'queue> Container<'queue> {
     fn main_has_started(&mut self, pid: Pid) {
         self.main = Some(pid);
         if self.commands.changes_user() && kill::probe(pid) == Err(Errno::EPERM) {
-            log::warn!("the command cannot be stopped: it runs as another user, and we lack CAP_KILL");
+            log::warn!(
+                "the command cannot be stopped: it runs as another user, and we lack CAP_KILL"
+            );
         }
         report::reserve();
         log::set_max_level(self.log_level);
@@ -234,7 +255,11 @@ impl<'queue> Container<'queue> {
     }
 
     fn tell(&mut self, notice: Notice) {
-        let leftovers = if matches!(notice, Notice::DrainEscalated(_)) { self.everyone.leftovers() } else { None };
+        let leftovers = if matches!(notice, Notice::DrainEscalated(_)) {
+            self.everyone.leftovers()
+        } else {
+            None
+        };
         let sentence = Sentence { notice, commands: self.commands.all(), leftovers };
         if let Some(decisive) = sentence.is_reason() {
             self.end_report.add(&sentence, decisive);
@@ -253,8 +278,16 @@ impl<'queue> Container<'queue> {
             // Gone already: wait(2) will tell.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(error) => {
-                if self.told.is_first(if what.signal == Signal::KILL { Failure::Kill } else { Failure::Send }) {
-                    log::warn!("cannot send {} to {target}: {}", what.signal, io::Error::from(error));
+                if self.told.is_first(if what.signal == Signal::KILL {
+                    Failure::Kill
+                } else {
+                    Failure::Send
+                }) {
+                    log::warn!(
+                        "cannot send {} to {target}: {}",
+                        what.signal,
+                        io::Error::from(error)
+                    );
                 }
             }
         }
@@ -264,26 +297,33 @@ impl<'queue> Container<'queue> {
     fn suspend(&mut self, signal: Signal) -> Option<Event> {
         self.give_terminal_back();
         let stopped = signals::stop_ourselves(signal);
-        // Continued, or never stopped. A SIGCONT is pending, and goes to the child like any other signal.
+        // Continued, or never stopped. A SIGCONT is pending, and goes to the child like any other
+        // signal.
         self.take_terminal_again();
         (!stopped).then_some(Event::NotSuspended(signal))
     }
 
-    /// Lets the rest of our own group have the terminal, like the pager in `firstmate ... | less`. The command can have it back when
-    /// it reads.
+    /// Lets the rest of our own group have the terminal, like the pager in `firstmate ... | less`.
+    /// The command can have it back when it reads.
     fn share_terminal(&mut self) {
         if self.give_terminal_back() {
             process::continue_our_group();
         }
     }
 
-    /// Gives the main child the terminal if we have it: after its stop, or when it wants it; for bash sends no SIGCONT to a running job
-    /// that it brings to the foreground.
+    /// Gives the main child the terminal if we have it: after its stop, or when it wants it; for
+    /// bash sends no SIGCONT to a running job that it brings to the foreground.
     fn take_terminal_again(&mut self) -> bool {
-        self.terminal.as_mut().zip(self.main).is_some_and(|(terminal, main)| terminal.take_again(main))
+        self.terminal
+            .as_mut()
+            .zip(self.main)
+            .is_some_and(|(terminal, main)| terminal.take_again(main))
     }
 
     fn give_terminal_back(&mut self) -> bool {
-        self.terminal.as_mut().zip(self.main).is_some_and(|(terminal, main)| terminal.give_back(main))
+        self.terminal
+            .as_mut()
+            .zip(self.main)
+            .is_some_and(|(terminal, main)| terminal.give_back(main))
     }
 }

@@ -25,7 +25,10 @@ impl EndReport {
         match MessageFile::open(path, create) {
             Ok(file) => Self(Some((Reasons::default(), file))),
             Err(error) => {
-                log::warn!("cannot open {path:?} for the termination message: {}", io::Error::from(error));
+                log::warn!(
+                    "cannot open {path:?} for the termination message: {}",
+                    io::Error::from(error)
+                );
                 Self(None)
             }
         }

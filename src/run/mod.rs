@@ -32,12 +32,14 @@ use crate::sys::{descriptors, install, process};
 pub fn run(arguments: &Arguments) -> u8 {
     let inherited = signals::take_over();
     descriptors::fill_standard();
-    // Never moved: its buffer is a page, and a page of the stack that was once touched is never given back.
+    // Never moved: its buffer is a page, and a page of the stack that was once touched is never
+    // given back.
     let mut queue = Queue::open();
     report::init(Stderr::new(report::dropped_line));
     let status = match cli::parse(&arguments.to_vec(), |name| env::var_os(name)) {
         Ok(Request::Run(config)) => match set_up(*config, inherited, &mut queue) {
-            // At once: the kernel takes everything back faster than we could give it piece by piece.
+            // At once: the kernel takes everything back faster than we could give it piece by
+            // piece.
             Ok(mut container) => process::exit(container.supervise()),
             Err(failed) => failed,
         },
@@ -65,7 +67,9 @@ fn answer(text: &str, stream: Stream) -> ExitStatus {
     };
     match stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
         // Who closed the pipe has read enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => fail(&format_args!("cannot write: {error}"), ExitStatus::OWN_FAILURE),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(&format_args!("cannot write: {error}"), ExitStatus::OWN_FAILURE)
+        }
         Ok(()) | Err(_) => ExitStatus::SUCCESS,
     }
 }
@@ -78,20 +82,28 @@ fn fail(why: &impl fmt::Display, status: ExitStatus) -> ExitStatus {
 
 /// Everything before the first command. The error is the exit status of a failure that was told.
 #[inline(never)]
-fn set_up(config: Config, inherited: Inherited, queue: &mut Queue) -> Result<Container<'_>, ExitStatus> {
+fn set_up(
+    config: Config,
+    inherited: Inherited,
+    queue: &mut Queue,
+) -> Result<Container<'_>, ExitStatus> {
     let parent = getppid();
     // What we fail at ourselves is told at any level.
     log::set_max_level(config.log_level.max(LevelFilter::Error));
     report::set_format(config.log_format);
     let mut end_report = EndReport::open(config.termination_message.as_ref());
     if config.only_as_pid_1 && !process::is_pid_1() {
-        return Err(fail(&"-a: not accepted unless we are PID 1: it would reach processes that are not ours", config.failures.other));
+        return Err(fail(
+            &"-a: not accepted unless we are PID 1: it would reach processes that are not ours",
+            config.failures.other,
+        ));
     }
-    let credentials = config.user.as_ref().map(Credentials::find).transpose().map_err(|failed| {
-        end_report.add(&failed, true);
-        std::mem::take(&mut end_report).write();
-        fail(&failed, failed.exit_status(config.failures))
-    })?;
+    let credentials =
+        config.user.as_ref().map(Credentials::find).transpose().map_err(|failed| {
+            end_report.add(&failed, true);
+            std::mem::take(&mut end_report).write();
+            fail(&failed, failed.exit_status(config.failures))
+        })?;
     become_subreaper(config.subreaper, config.warn_without_orphans);
     let parent_death_signal = config.parent_death_signal;
     let mut container = Container::new(config, inherited, credentials, queue, end_report);
@@ -117,9 +129,14 @@ fn become_subreaper(wanted: Subreaper, warn_without: bool) {
     };
     if become_one {
         if let Err(error) = process::become_subreaper() {
-            log::warn!("cannot become a child subreaper, orphans will not be reaped: {}", io::Error::from(error));
+            log::warn!(
+                "cannot become a child subreaper, orphans will not be reaped: {}",
+                io::Error::from(error)
+            );
         }
     } else if warn_without && !is_pid_1 {
-        log::warn!("neither PID 1 nor a child subreaper (-s): zombies of orphans will not be reaped");
+        log::warn!(
+            "neither PID 1 nor a child subreaper (-s): zombies of orphans will not be reaped"
+        );
     }
 }

@@ -9,7 +9,8 @@ use crate::sys::descriptors;
 use crate::sys::reap::{self, Reap};
 use crate::sys::signals::Queue;
 
-/// Reaps until SIGTERM or SIGINT arrives. Nobody is asked to end: the processes here are those of other containers.
+/// Reaps until SIGTERM or SIGINT arrives. Nobody is asked to end: the processes here are those of
+/// other containers.
 #[must_use]
 pub(super) fn pause(pause: &Pause, queue: &mut Queue) -> ExitStatus {
     descriptors::let_go([queue.descriptor()]);

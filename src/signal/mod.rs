@@ -12,19 +12,23 @@ pub use set::SignalSet;
 use signal_hook::consts;
 use signal_hook::low_level::signal_name;
 
-/// The first real-time signal as engines, systemd and glibc number it. The kernel's own is 32; glibc keeps 32 and 33 for itself,
-/// musl 34 too and says 35, which would shift every `RTMIN+n` of a Dockerfile by one (signal(7)).
+/// The first real-time signal as engines, systemd and glibc number it. The kernel's own is 32;
+/// glibc keeps 32 and 33 for itself, musl 34 too and says 35, which would shift every `RTMIN+n` of
+/// a Dockerfile by one (signal(7)).
 const RTMIN: u8 = 34;
 const RTMAX: u8 = 64;
 /// From this number on the kernel queues every instance and keeps their order (signal(7)).
 const KERNEL_RTMIN: u8 = 32;
 
-/// The standard signals that `signal-hook` has no name for, and the names that signal(7) lists as synonyms.
-const MORE_NAMES: [(&str, u8); 5] = [("SIGSTKFLT", 16), ("SIGPWR", 30), ("SIGIOT", 6), ("SIGPOLL", 29), ("SIGCLD", 17)];
+/// The standard signals that `signal-hook` has no name for, and the names that signal(7) lists as
+/// synonyms.
+const MORE_NAMES: [(&str, u8); 5] =
+    [("SIGSTKFLT", 16), ("SIGPWR", 30), ("SIGIOT", 6), ("SIGPOLL", 29), ("SIGCLD", 17)];
 
 /// A signal number from 1 to 64.
 ///
-/// A newtype, not an enum: `kill` takes any of them, and the real-time ones have no names of their own.
+/// A newtype, not an enum: `kill` takes any of them, and the real-time ones have no names of their
+/// own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signal(u8);
 
@@ -55,14 +59,22 @@ impl Signal {
     pub const WINCH: Self = Self::constant(consts::SIGWINCH);
 
     /// Only for the constants of signal(7), all below 32.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the constants of signal(7) are 1 to 31")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the constants of signal(7) are 1 to 31"
+    )]
     const fn constant(number: i32) -> Self {
         Self(number as u8)
     }
 
     /// The signal with this number; `None` outside 1 to 64.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is in the range")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is in the range"
+    )]
     pub const fn from_raw(number: i32) -> Option<Self> {
         if 1 <= number && number <= RTMAX as i32 { Some(Self(number as u8)) } else { None }
     }
@@ -73,14 +85,15 @@ impl Signal {
         self.0 as i32
     }
 
-    /// Whether the kernel queues every instance of it in order (32 to 64), instead of keeping at most one pending.
+    /// Whether the kernel queues every instance of it in order (32 to 64), instead of keeping at
+    /// most one pending.
     #[must_use]
     pub const fn is_queued(self) -> bool {
         self.0 >= KERNEL_RTMIN
     }
 
-    /// Whether an init can receive it from others: not KILL and STOP, which nobody can catch (signal(7)), and not CHLD, which tells an
-    /// init about its own children.
+    /// Whether an init can receive it from others: not KILL and STOP, which nobody can catch
+    /// (signal(7)), and not CHLD, which tells an init about its own children.
     #[must_use]
     pub fn is_forwardable(self) -> bool {
         ![Self::KILL, Self::STOP, Self::CHLD].contains(&self)
@@ -89,7 +102,8 @@ impl Signal {
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let more = || MORE_NAMES.iter().find(|(_, number)| *number == self.0).map(|(name, _)| *name);
+        let more =
+            || MORE_NAMES.iter().find(|(_, number)| *number == self.0).map(|(name, _)| *name);
         match (signal_name(self.as_raw()).or_else(more), self.0.checked_sub(RTMIN)) {
             (Some(name), _) => f.write_str(name),
             (None, Some(0)) => f.write_str("SIGRTMIN"),
@@ -120,13 +134,28 @@ impl FromStr for Signal {
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
         if let Some(offset) = name.strip_prefix("RTMIN") {
-            return offset_of(offset, '+').and_then(|n| RTMIN.checked_add(n)).filter(|n| *n <= RTMAX).map(Self).ok_or(NotASignal);
+            return offset_of(offset, '+')
+                .and_then(|n| RTMIN.checked_add(n))
+                .filter(|n| *n <= RTMAX)
+                .map(Self)
+                .ok_or(NotASignal);
         }
         if let Some(offset) = name.strip_prefix("RTMAX") {
-            return offset_of(offset, '-').and_then(|n| RTMAX.checked_sub(n)).filter(|n| *n >= RTMIN).map(Self).ok_or(NotASignal);
+            return offset_of(offset, '-')
+                .and_then(|n| RTMAX.checked_sub(n))
+                .filter(|n| *n >= RTMIN)
+                .map(Self)
+                .ok_or(NotASignal);
         }
-        let standard = (1..KERNEL_RTMIN).map(Self).find(|s| signal_name(s.as_raw()).is_some_and(|n| n.get(3..) == Some(name)));
-        let more = || MORE_NAMES.iter().find(|(n, _)| n.get(3..) == Some(name)).map(|(_, number)| Self(*number));
+        let standard = (1..KERNEL_RTMIN)
+            .map(Self)
+            .find(|s| signal_name(s.as_raw()).is_some_and(|n| n.get(3..) == Some(name)));
+        let more = || {
+            MORE_NAMES
+                .iter()
+                .find(|(n, _)| n.get(3..) == Some(name))
+                .map(|(_, number)| Self(*number))
+        };
         standard.or_else(more).ok_or(NotASignal)
     }
 }
@@ -136,7 +165,10 @@ fn offset_of(text: &str, sign: char) -> Option<u8> {
     if text.is_empty() {
         return Some(0);
     }
-    text.strip_prefix(sign).filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()
+    text.strip_prefix(sign)
+        .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -179,7 +211,10 @@ mod tests {
 
     #[test]
     fn what_is_no_signal_is_refused() {
-        for text in ["", "0", "65", "-1", "+1", "NOPE", "SIG", "RTMIN+31", "RTMAX-31", "RTMIN-1", "RTMIN+", "RTMIN++1", " TERM", "TÉRM"] {
+        for text in [
+            "", "0", "65", "-1", "+1", "NOPE", "SIG", "RTMIN+31", "RTMAX-31", "RTMIN-1", "RTMIN+",
+            "RTMIN++1", " TERM", "TÉRM",
+        ] {
             assert_eq!(text.parse::<Signal>(), Err(NotASignal), "{text:?}");
         }
     }

@@ -35,8 +35,8 @@ pub struct Payload {
 pub struct RewriteMap(Vec<(Signal, Option<Signal>)>);
 
 impl RewriteMap {
-    /// The signal to forward instead of this one, with the same payload; `None`: forward nothing. It is rewritten once: what comes out is
-    /// not looked up again.
+    /// The signal to forward instead of this one, with the same payload; `None`: forward nothing.
+    /// It is rewritten once: what comes out is not looked up again.
     #[must_use]
     pub fn apply(&self, received: Received) -> Option<Received> {
         // The last rule for a signal holds.
@@ -59,17 +59,22 @@ mod tests {
 
     #[test]
     fn a_signal_is_rewritten_once_by_its_last_rule_and_keeps_its_payload() {
-        let map: RewriteMap =
-            [(Signal::TERM, Some(Signal::HUP)), (Signal::HUP, Some(Signal::INT)), (Signal::INT, None), (Signal::TERM, Some(Signal::HUP))]
-                .into_iter()
-                .collect();
+        let map: RewriteMap = [
+            (Signal::TERM, Some(Signal::HUP)),
+            (Signal::HUP, Some(Signal::INT)),
+            (Signal::INT, None),
+            (Signal::TERM, Some(Signal::HUP)),
+        ]
+        .into_iter()
+        .collect();
         assert_eq!(map.apply(Signal::TERM.into()), Some(Signal::HUP.into()));
         assert_eq!(map.apply(Signal::INT.into()), None);
         assert_eq!(map.apply(Signal::CONT.into()), Some(Signal::CONT.into()));
         let payload = Some(Payload { value: 1, pid: 2, uid: 3 });
         let rewritten = map.apply(Received { payload, ..Signal::HUP.into() });
         assert_eq!(rewritten, Some(Received { payload, ..Signal::INT.into() }));
-        let last: RewriteMap = [(Signal::TERM, None), (Signal::TERM, Some(Signal::INT))].into_iter().collect();
+        let last: RewriteMap =
+            [(Signal::TERM, None), (Signal::TERM, Some(Signal::INT))].into_iter().collect();
         assert_eq!(last.apply(Signal::TERM.into()), Some(Signal::INT.into()));
     }
 }

@@ -15,11 +15,12 @@ pub enum Action {
     Start(CommandId),
     /// Send a signal.
     Send(Target, Received),
-    /// Stop ourselves as this signal stopped the main child, until a SIGCONT: the terminal goes back first, and is taken again if the
-    /// job comes back to the foreground.
+    /// Stop ourselves as this signal stopped the main child, until a SIGCONT: the terminal goes
+    /// back first, and is taken again if the job comes back to the foreground.
     Suspend(Signal),
-    /// Give the main child, which this signal has stopped, the terminal's foreground if our own group has it. To be answered by
-    /// [`Event::TerminalLent`](super::Event::TerminalLent) or [`Event::TerminalNotLent`](super::Event::TerminalNotLent).
+    /// Give the main child, which this signal has stopped, the terminal's foreground if our own
+    /// group has it. To be answered by [`Event::TerminalLent`](super::Event::TerminalLent) or
+    /// [`Event::TerminalNotLent`](super::Event::TerminalNotLent).
     LendTerminal(Signal),
     /// Stop ourselves, whatever becomes of us, until a SIGCONT.
     Stop,
@@ -95,6 +96,7 @@ pub struct Ending {
     pub asked_by: Option<Signal>,
     /// How long after that our SIGKILL went out, if it did.
     pub killed_after: Option<Duration>,
-    /// Nobody had asked for it, and by itself it is the end of the container, whatever the others do.
+    /// Nobody had asked for it, and by itself it is the end of the container, whatever the others
+    /// do.
     pub decides: bool,
 }

@@ -34,7 +34,8 @@ pub(super) struct Child {
     pub(super) stopped: bool,
     /// When we sent it a SIGTSTP: the stop that follows is wanted.
     pub(super) stop_sent: Option<Time>,
-    /// It has stopped while it was asked to end, and was continued for that. Once: whatever stops it again means it.
+    /// It has stopped while it was asked to end, and was continued for that. Once: whatever stops
+    /// it again means it.
     pub(super) continued: bool,
 }
 
@@ -68,7 +69,8 @@ impl Command {
 }
 
 impl Child {
-    /// Keeps in mind what makes a stop a wanted one. At the terminal, it was typed for whoever had the foreground.
+    /// Keeps in mind what makes a stop a wanted one. At the terminal, it was typed for whoever had
+    /// the foreground.
     pub(super) fn sends(&mut self, what: Received, now: Time) {
         if what.signal == Signal::TSTP && !what.from_kernel {
             self.stop_sent = Some(now);
@@ -110,11 +112,14 @@ impl Supervisor {
 
     /// The next command of this kind that was not started yet.
     pub(super) fn waiting(&self, is_next: impl Fn(Role) -> bool) -> Option<CommandId> {
-        self.commands.iter().position(|command| command.state == State::Waiting && is_next(command.role))
+        self.commands
+            .iter()
+            .position(|command| command.state == State::Waiting && is_next(command.role))
     }
 
     pub(super) fn begin(&mut self, out: &mut Vec<Action>) {
-        let before = self.commands.iter().enumerate().filter(|(_, command)| command.role == Role::Before);
+        let before =
+            self.commands.iter().enumerate().filter(|(_, command)| command.role == Role::Before);
         let at_once = match self.policy.preparation {
             Preparation::InOrder => 1,
             Preparation::Together => usize::MAX,
@@ -132,7 +137,8 @@ impl Supervisor {
 
     pub(super) fn started(&mut self, id: CommandId, pid: Pid, out: &mut Vec<Action>) {
         let Some(command) = self.commands.get_mut(id) else { return };
-        command.state = State::Runs(Child { pid, stopped: false, stop_sent: None, continued: false });
+        command.state =
+            State::Runs(Child { pid, stopped: false, stop_sent: None, continued: false });
         if command.is_beside() {
             self.start_beside(out);
         }
@@ -144,7 +150,13 @@ impl Supervisor {
         out.extend(next.filter(|_| self.decided.is_none()).map(Action::Start));
     }
 
-    pub(super) fn not_started(&mut self, id: CommandId, status: ExitStatus, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn not_started(
+        &mut self,
+        id: CommandId,
+        status: ExitStatus,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
         let Some(command) = self.commands.get_mut(id) else { return };
         command.state = State::NotStarted(status);
         let role = command.role;
@@ -153,43 +165,77 @@ impl Supervisor {
             self.start_beside(out);
         }
         // Without any process of ours there is nothing to stop or to drain.
-        let nothing_ran = self.commands.iter().all(|command| matches!(command.state, State::Waiting | State::NotStarted(_)));
+        let nothing_ran = self
+            .commands
+            .iter()
+            .all(|command| matches!(command.state, State::Waiting | State::NotStarted(_)));
         if let (true, Some(status)) = (nothing_ran, self.decided) {
             self.exit(status, out);
         }
     }
 
-    pub(super) fn reaped(&mut self, pid: Pid, termination: Termination, now: Time, out: &mut Vec<Action>) {
-        let Some(id) = self.commands.iter().position(|command| command.child().is_some_and(|child| child.pid == pid)) else { return };
+    pub(super) fn reaped(
+        &mut self,
+        pid: Pid,
+        termination: Termination,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(id) = self
+            .commands
+            .iter()
+            .position(|command| command.child().is_some_and(|child| child.pid == pid))
+        else {
+            return;
+        };
         let Some(command) = self.commands.get_mut(id) else { return };
         let status = ExitStatus::from(termination);
-        let status = if command.is_beside() { status.remapped(&self.policy.remap_exit) } else { status };
+        let status =
+            if command.is_beside() { status.remapped(&self.policy.remap_exit) } else { status };
         command.state = State::Ended(status);
         let role = command.role;
 
-        let unasked = matches!(self.phase, Phase::Preparing | Phase::Running) && self.decided.is_none();
+        let unasked =
+            matches!(self.phase, Phase::Preparing | Phase::Running) && self.decided.is_none();
         let (asked_by, killed_after) = self.asked();
         let at = out.len();
         self.ended(role, status, now, out);
-        let decides = unasked && self.decided.is_some() && (role == Role::Before || self.policy.exit_when == ExitWhen::Any);
-        out.insert(at, Action::Tell(Notice::Ended(id, Ending { pid, termination, asked_by, killed_after, decides })));
+        let decides = unasked
+            && self.decided.is_some()
+            && (role == Role::Before || self.policy.exit_when == ExitWhen::Any);
+        out.insert(
+            at,
+            Action::Tell(Notice::Ended(
+                id,
+                Ending { pid, termination, asked_by, killed_after, decides },
+            )),
+        );
         if role == Role::Main {
             out.push(Action::ReclaimTerminal);
-            if let (true, Some(farewell)) = (self.policy.farewell, self.policy.rewrite.apply(Signal::TERM.into())) {
+            if let (true, Some(farewell)) =
+                (self.policy.farewell, self.policy.rewrite.apply(Signal::TERM.into()))
+            {
                 out.send(Target::Group(pid), farewell);
             }
         }
     }
 
-    /// By which signal the commands were asked to end so far, and how long after it SIGKILL went out.
+    /// By which signal the commands were asked to end so far, and how long after it SIGKILL went
+    /// out.
     fn asked(&self) -> (Option<Signal>, Option<Time>) {
         let killed_after = |ladder| match ladder {
             Ladder::Grace { .. } => None,
             Ladder::Killed { after, .. } => Some(after),
         };
         match self.phase {
-            Phase::Preparing | Phase::Running | Phase::Delaying { .. } | Phase::Finishing { .. } | Phase::Done => (None, None),
-            Phase::Stopping(ladder) => (self.stop_signal.map(|stop| stop.signal), killed_after(ladder)),
+            Phase::Preparing
+            | Phase::Running
+            | Phase::Delaying { .. }
+            | Phase::Finishing { .. }
+            | Phase::Done => (None, None),
+            Phase::Stopping(ladder) => {
+                (self.stop_signal.map(|stop| stop.signal), killed_after(ladder))
+            }
             Phase::Draining(ladder) => (Some(Signal::TERM), killed_after(ladder)),
         }
     }
@@ -207,15 +253,22 @@ impl Supervisor {
 
     fn before_ended(&mut self, status: ExitStatus, out: &mut Vec<Action>) {
         let is_before = |role| role == Role::Before;
-        let (waiting, runs) = (self.waiting(is_before), self.children().any(|(role, _)| is_before(role)));
+        let (waiting, runs) =
+            (self.waiting(is_before), self.children().any(|(role, _)| is_before(role)));
         match (self.phase, self.policy.preparation) {
-            (Phase::Preparing, Preparation::InOrder) if status == ExitStatus::SUCCESS => match waiting {
-                Some(next) => out.push(Action::Start(next)),
-                None => self.start_main(out),
-            },
-            (Phase::Preparing, Preparation::Together) if waiting.is_none() && !runs => self.start_main(out),
+            (Phase::Preparing, Preparation::InOrder) if status == ExitStatus::SUCCESS => {
+                match waiting {
+                    Some(next) => out.push(Action::Start(next)),
+                    None => self.start_main(out),
+                }
+            }
+            (Phase::Preparing, Preparation::Together) if waiting.is_none() && !runs => {
+                self.start_main(out);
+            }
             // It has failed, or was asked to stop: nothing else starts.
-            (Phase::Preparing, Preparation::InOrder) => self.decided = self.decided.or(Some(status)),
+            (Phase::Preparing, Preparation::InOrder) => {
+                self.decided = self.decided.or(Some(status));
+            }
             (Phase::Stopping(_), _) if !runs => self.decided = self.decided.or(Some(status)),
             (
                 Phase::Preparing
@@ -233,7 +286,8 @@ impl Supervisor {
     /// Whether the end of a command, with this status, is the end of the container.
     fn decide(&mut self, status: ExitStatus) {
         let Policy { exit_when, .. } = self.policy;
-        let is_main_missing = matches!(self.commands.first(), Some(Command { state: State::NotStarted(_), .. }));
+        let is_main_missing =
+            matches!(self.commands.first(), Some(Command { state: State::NotStarted(_), .. }));
         let over = match (self.phase, exit_when) {
             (Phase::Running, ExitWhen::Any) => true,
             (Phase::Running, ExitWhen::Watched) => {
@@ -241,10 +295,13 @@ impl Supervisor {
                 is_main_missing || watched.all(|command| command.status().is_some())
             }
             // Once a stop was asked for, all are waited for.
-            (Phase::Delaying { .. } | Phase::Stopping(_), _) => {
-                !self.commands.iter().any(|command| command.is_beside() && command.child().is_some())
+            (Phase::Delaying { .. } | Phase::Stopping(_), _) => !self
+                .commands
+                .iter()
+                .any(|command| command.is_beside() && command.child().is_some()),
+            (Phase::Preparing | Phase::Draining(_) | Phase::Finishing { .. } | Phase::Done, _) => {
+                false
             }
-            (Phase::Preparing | Phase::Draining(_) | Phase::Finishing { .. } | Phase::Done, _) => false,
         };
         if over && self.decided.is_none() {
             let unasked = exit_when == ExitWhen::Any && self.phase == Phase::Running;

@@ -25,7 +25,8 @@ pub enum Event {
     TerminalLent,
     /// We had no terminal to lend to the main child, which this signal has stopped.
     TerminalNotLent(Signal),
-    /// The main child is stopped by this signal, but we could not stop with it: nobody above us could continue us.
+    /// The main child is stopped by this signal, but we could not stop with it: nobody above us
+    /// could continue us.
     NotSuspended(Signal),
     /// A stopped child was continued.
     Continued(Pid),

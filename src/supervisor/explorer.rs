@@ -1,4 +1,5 @@
-//! Walks every reachable state of the supervisor, for every policy, and asserts what must hold in each step.
+//! Walks every reachable state of the supervisor, for every policy, and asserts what must hold in
+//! each step.
 
 mod invariants;
 mod world;
@@ -38,7 +39,13 @@ fn policies_of_one() -> Vec<Policy> {
             for stop_delay in [Duration::ZERO, TICK * 2] {
                 for kill_after in limits {
                     for drain in [None, Some(Duration::ZERO), Some(TICK), Some(TICK * 3)] {
-                        let times = Policy { rewrite: rewrite(), stop_delay, kill_after, drain, ..Policy::default() };
+                        let times = Policy {
+                            rewrite: rewrite(),
+                            stop_delay,
+                            kill_after,
+                            drain,
+                            ..Policy::default()
+                        };
                         all.push(Policy { forward_to, stop_everyone, ..times });
                     }
                 }
@@ -50,7 +57,12 @@ fn policies_of_one() -> Vec<Policy> {
         let suspend_on = [Signal::TSTP].into_iter().collect();
         let peer = Policy { suspend_on, drain, kill_after: Some(TICK), ..Policy::default() };
         all.push(Policy { placement: Placement::SharedGroup, ..peer.clone() });
-        all.push(Policy { placement: Placement::OwnSession, forward_to: ForwardTo::Group, farewell: true, ..peer });
+        all.push(Policy {
+            placement: Placement::OwnSession,
+            forward_to: ForwardTo::Group,
+            farewell: true,
+            ..peer
+        });
     }
     all
 }
@@ -138,12 +150,17 @@ fn every_reachable_state_of_every_policy_keeps_the_invariants() {
             count(World::new(&policy, job_control, &[Role::Before, Role::After], 1), &mut phases);
         }
         let together = Policy { preparation: Preparation::Together, ..policy };
-        count(World::new(&together, JobControl::Absent, &[Role::Before, Role::Before], 1), &mut phases);
+        count(
+            World::new(&together, JobControl::Absent, &[Role::Before, Role::Before], 1),
+            &mut phases,
+        );
     }
     let mut totals: Vec<_> = totals.into_iter().collect();
     totals.sort_unstable();
     for (commands, (starts, states, steps)) in totals {
-        println!("{commands} commands: explored {states} states by {steps} steps from {starts} starts");
+        println!(
+            "{commands} commands: explored {states} states by {steps} steps from {starts} starts"
+        );
     }
     assert_eq!(phases.len(), 9, "every phase was reached");
 }

@@ -1,4 +1,5 @@
-//! Job control: what becomes of us, and of the terminal, when the main child is stopped, or a command that runs while there is none.
+//! Job control: what becomes of us, and of the terminal, when the main child is stopped, or a
+//! command that runs while there is none.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ pub enum JobControl {
     Absent,
     /// A shell above us does: stop as well, so that it sees its job stopped.
     Above,
-    /// There is a terminal, but nobody above us in its session who could `fg` anything: a stop typed there is undone.
+    /// There is a terminal, but nobody above us in its session who could `fg` anything: a stop
+    /// typed there is undone.
     NobodyAbove,
 }
 
@@ -26,7 +28,9 @@ impl Supervisor {
     pub(super) fn stopped(&mut self, pid: Pid, signal: Signal, now: Time, out: &mut Vec<Action>) {
         let Policy { placement, .. } = self.policy;
         let stopping = matches!(self.phase, Phase::Stopping(_));
-        let Some((role, child)) = self.children_mut().find(|(_, child)| child.pid == pid) else { return };
+        let Some((role, child)) = self.children_mut().find(|(_, child)| child.pid == pid) else {
+            return;
+        };
         child.stopped = true;
         // It may have stopped before it was asked to end: we hear of signals first.
         if stopping && !std::mem::replace(&mut child.continued, true) {
@@ -36,7 +40,10 @@ impl Supervisor {
             return;
         }
         // It wants the terminal, and we may have it to give.
-        if role == Role::Main && self.job_control != JobControl::Absent && [Signal::TTIN, Signal::TTOU].contains(&signal) {
+        if role == Role::Main
+            && self.job_control != JobControl::Absent
+            && [Signal::TTIN, Signal::TTOU].contains(&signal)
+        {
             return out.push(Action::LendTerminal(signal));
         }
         self.job_is_stopped(signal, now, out);
@@ -44,13 +51,21 @@ impl Supervisor {
 
     /// It is, and the terminal cannot help it.
     pub(super) fn job_is_stopped(&mut self, signal: Signal, now: Time, out: &mut Vec<Action>) {
-        let Some((_, job)) = self.children_mut().filter(|(role, _)| role.is_the_job()).last() else { return };
+        let Some((_, job)) = self.children_mut().filter(|(role, _)| role.is_the_job()).last()
+        else {
+            return;
+        };
         let wanted = job.stop_sent.take().is_some_and(|sent| now.saturating_sub(sent) <= WANTED);
         let running = matches!(self.phase, Phase::Preparing | Phase::Running);
         match self.job_control {
             JobControl::Above if running => out.push(Action::Suspend(signal)),
-            // Only SIGTSTP: a background job stopped for its terminal access would stop again at once.
-            JobControl::Above | JobControl::NobodyAbove if signal == Signal::TSTP && !(running && wanted) => self.continue_job(out),
+            // Only SIGTSTP: a background job stopped for its terminal access would stop again at
+            // once.
+            JobControl::Above | JobControl::NobodyAbove
+                if signal == Signal::TSTP && !(running && wanted) =>
+            {
+                self.continue_job(out);
+            }
             JobControl::Absent | JobControl::Above | JobControl::NobodyAbove => {}
         }
     }
@@ -79,8 +94,8 @@ impl Supervisor {
 }
 
 impl Role {
-    /// Whether a shell above us waits for it, and not only for us. What runs before or after the main command does so in its place: a ^Z
-    /// comes to us then, and is forwarded.
+    /// Whether a shell above us waits for it, and not only for us. What runs before or after the
+    /// main command does so in its place: a ^Z comes to us then, and is forwarded.
     fn is_the_job(self) -> bool {
         match self {
             Self::Main | Self::Before | Self::After => true,
@@ -90,7 +105,8 @@ impl Role {
 }
 
 impl Placement {
-    /// Whom the terminal would stop and continue with the main child: its group, unless that is ours too.
+    /// Whom the terminal would stop and continue with the main child: its group, unless that is
+    /// ours too.
     pub(super) fn job(self, main: Pid) -> Target {
         match self {
             Self::OwnGroup | Self::OwnSession => Target::Group(main),

@@ -1,10 +1,12 @@
 //! Every decision of an init, in one pure state machine: events in, actions out.
 //!
-//! **Contract.** The caller feeds each event with the time at which it handles it, and performs the returned actions in their order. How
-//! that went is no event, least of all a failed `kill`: the truth comes from wait(2). (Only what nobody else would tell is answered at
-//! once: whether a command was started, and what has become of the terminal.) [`Event::Begun`] comes first. In each wake-up the caller
-//! feeds the signals first, then what wait(2) told, then [`Event::ChildrenLeft`] or [`Event::NoChildren`], and last [`Event::Elapsed`],
-//! which counts only if [`Supervisor::deadline`] has come: a child that died in time is never killed for being late.
+//! **Contract.** The caller feeds each event with the time at which it handles it, and performs the
+//! returned actions in their order. How that went is no event, least of all a failed `kill`: the
+//! truth comes from wait(2). (Only what nobody else would tell is answered at once: whether a
+//! command was started, and what has become of the terminal.) [`Event::Begun`] comes first. In each
+//! wake-up the caller feeds the signals first, then what wait(2) told, then [`Event::ChildrenLeft`]
+//! or [`Event::NoChildren`], and last [`Event::Elapsed`], which counts only if
+//! [`Supervisor::deadline`] has come: a child that died in time is never killed for being late.
 //!
 //! ```text
 //!               stop signal                 delay over, or a second one
@@ -48,7 +50,8 @@ use crate::config::{Placement, Policy, Role};
 use crate::signal::{Received, Signal};
 use crate::status::{ExitStatus, Pid};
 
-/// How long to wait for the effect of a SIGKILL: a process in uninterruptible sleep must not hold the container.
+/// How long to wait for the effect of a SIGKILL: a process in uninterruptible sleep must not hold
+/// the container.
 pub const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// The state machine of an init.
@@ -70,9 +73,21 @@ pub struct Supervisor {
 impl Supervisor {
     /// An init of commands of these roles, the main one first. Nothing is started yet.
     #[must_use]
-    pub fn new(policy: Policy, job_control: JobControl, roles: impl IntoIterator<Item = Role>) -> Self {
+    pub fn new(
+        policy: Policy,
+        job_control: JobControl,
+        roles: impl IntoIterator<Item = Role>,
+    ) -> Self {
         let commands = roles.into_iter().map(Command::new).collect();
-        Self { policy, job_control, phase: Phase::Preparing, commands, stop_signal: None, decided: None, out_of_memory: false }
+        Self {
+            policy,
+            job_control,
+            phase: Phase::Preparing,
+            commands,
+            stop_signal: None,
+            decided: None,
+            out_of_memory: false,
+        }
     }
 
     /// Where in its life the container is.
@@ -96,7 +111,8 @@ impl Supervisor {
     /// How many actions may follow from one event.
     #[must_use]
     pub fn most_actions(&self) -> usize {
-        // Each command gets two signals, and the drain is told of, with two more; so is what came before it.
+        // Each command gets two signals, and the drain is told of, with two more; so is what came
+        // before it.
         2 * self.commands.len() + 6
     }
 
@@ -114,7 +130,8 @@ impl Supervisor {
         }
     }
 
-    /// Takes one event, handled at `now`, and adds what to do to `out`, at most [`Supervisor::most_actions`].
+    /// Takes one event, handled at `now`, and adds what to do to `out`, at most
+    /// [`Supervisor::most_actions`].
     pub fn handle(&mut self, event: Event, now: Time, out: &mut Vec<Action>) {
         if self.phase == Phase::Done {
             return;
@@ -146,7 +163,8 @@ impl Supervisor {
         if signal == Signal::CHLD {
             return;
         }
-        // What was received decides whether a stop begins; but one that is rewritten to nothing does not even that.
+        // What was received decides whether a stop begins; but one that is rewritten to nothing
+        // does not even that.
         if let Some(rewritten) = self.policy.rewrite.apply(received)
             && !self.has_reached_the_command(received)
         {
@@ -157,13 +175,22 @@ impl Supervisor {
         }
     }
 
-    /// What is typed at the terminal goes to its whole foreground group, and so to a command that shares ours.
+    /// What is typed at the terminal goes to its whole foreground group, and so to a command that
+    /// shares ours.
     fn has_reached_the_command(&self, received: Received) -> bool {
         let typed = [Signal::INT, Signal::QUIT, Signal::TSTP, Signal::WINCH];
-        self.policy.placement == Placement::SharedGroup && received.from_kernel && typed.contains(&received.signal)
+        self.policy.placement == Placement::SharedGroup
+            && received.from_kernel
+            && typed.contains(&received.signal)
     }
 
-    fn pass_on(&mut self, received: Received, rewritten: Received, now: Time, out: &mut Vec<Action>) {
+    fn pass_on(
+        &mut self,
+        received: Received,
+        rewritten: Received,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
         let stops = self.policy.stop_on.contains(received.signal);
         match self.phase {
             Phase::Running if stops && !self.policy.stop_delay.is_zero() => {
@@ -177,7 +204,11 @@ impl Supervisor {
                 self.stop(rewritten, now, out);
             }
             Phase::Delaying { held, .. } if stops => self.stop(held, now, out),
-            Phase::Preparing | Phase::Running | Phase::Delaying { .. } | Phase::Stopping(_) | Phase::Finishing { .. } => {
+            Phase::Preparing
+            | Phase::Running
+            | Phase::Delaying { .. }
+            | Phase::Stopping(_)
+            | Phase::Finishing { .. } => {
                 self.forward(rewritten, now, out);
             }
             Phase::Draining(Ladder::Grace { .. }) => out.send(Target::Everyone, rewritten),
@@ -185,14 +216,19 @@ impl Supervisor {
         }
     }
 
-    /// To each command that runs. The stop command is nobody's to signal: it is itself the answer to one.
+    /// To each command that runs. The stop command is nobody's to signal: it is itself the answer
+    /// to one.
     fn forward(&mut self, received: Received, now: Time, out: &mut Vec<Action>) {
         let Policy { forward_to, placement, .. } = self.policy;
         for (_, child) in self.children_mut().filter(|(role, _)| *role != Role::Stop) {
             child.sends(received, now);
-            // The terminal stops the whole group; continuing its leader alone would leave the rest behind.
+            // The terminal stops the whole group; continuing its leader alone would leave the rest
+            // behind.
             let continues = received.signal == Signal::CONT && child.stopped;
-            out.send(if continues { placement.job(child.pid) } else { child.target(forward_to) }, received);
+            out.send(
+                if continues { placement.job(child.pid) } else { child.target(forward_to) },
+                received,
+            );
         }
     }
 }

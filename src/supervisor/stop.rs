@@ -26,7 +26,9 @@ impl Supervisor {
     /// What it was to do is left to the signal.
     pub(super) fn stop_command_failed(&mut self, now: Time, out: &mut Vec<Action>) {
         let in_time = matches!(self.phase, Phase::Stopping(Ladder::Grace { .. }));
-        let Some(stop) = self.stop_signal.filter(|_| in_time && self.main().is_some()) else { return };
+        let Some(stop) = self.stop_signal.filter(|_| in_time && self.main().is_some()) else {
+            return;
+        };
         out.tell(Notice::StopCommandFailed(stop.signal));
         if self.policy.stop_everyone {
             self.send_stop_to_everyone(stop, now, out);
@@ -36,7 +38,13 @@ impl Supervisor {
     }
 
     /// To the commands of these roles; one that is stopped must go on to see it.
-    fn send_stop(&mut self, stop: Received, now: Time, to: impl Fn(Role) -> bool, out: &mut Vec<Action>) {
+    fn send_stop(
+        &mut self,
+        stop: Received,
+        now: Time,
+        to: impl Fn(Role) -> bool,
+        out: &mut Vec<Action>,
+    ) {
         let Policy { forward_to, placement, .. } = self.policy;
         for (_, child) in self.children_mut().filter(|(role, _)| to(*role)) {
             child.sends(stop, now);
@@ -55,29 +63,40 @@ impl Supervisor {
         }
     }
 
-    /// The stop that may follow waits until all is reaped: the victim may be a command, whose pid is nobody's any more.
+    /// The stop that may follow waits until all is reaped: the victim may be a command, whose pid
+    /// is nobody's any more.
     pub(super) fn ran_out_of_memory(&mut self, kills: u64, out: &mut Vec<Action>) {
         let stops = self.policy.exit_on_oom && self.phase.is_before_the_stop();
         self.out_of_memory |= stops;
         out.tell(Notice::OutOfMemory { kills, stops });
     }
 
-    /// The stop signal of a stop that nobody has sent one for: SIGTERM, unless only others begin a stop.
+    /// The stop signal of a stop that nobody has sent one for: SIGTERM, unless only others begin a
+    /// stop.
     fn own_stop(&self) -> Received {
         let stop_on = self.policy.stop_on;
-        let signal = if stop_on.contains(Signal::TERM) { Signal::TERM } else { stop_on.first().unwrap_or(Signal::TERM) };
+        let signal = if stop_on.contains(Signal::TERM) {
+            Signal::TERM
+        } else {
+            stop_on.first().unwrap_or(Signal::TERM)
+        };
         self.policy.rewrite.apply(signal.into()).unwrap_or(signal.into())
     }
 
     pub(super) fn children_left(&mut self, now: Time, out: &mut Vec<Action>) {
         match self.phase {
-            // Once more in each wake-up: children that a fork bomb made meanwhile, or that were orphaned by the last SIGKILL.
+            // Once more in each wake-up: children that a fork bomb made meanwhile, or that were
+            // orphaned by the last SIGKILL.
             Phase::Draining(Ladder::Killed { .. }) => out.send(Target::Everyone, Signal::KILL),
             Phase::Preparing | Phase::Running | Phase::Delaying { .. } | Phase::Stopping(_) => {
                 if let Some(status) = self.decided {
                     self.drain(status, now, out);
                 } else if self.out_of_memory && self.phase.is_before_the_stop() {
-                    let stop = if let Phase::Delaying { held, .. } = self.phase { held } else { self.own_stop() };
+                    let stop = if let Phase::Delaying { held, .. } = self.phase {
+                        held
+                    } else {
+                        self.own_stop()
+                    };
                     self.stop(stop, now, out);
                 }
             }
@@ -100,7 +119,10 @@ impl Supervisor {
         if self.policy.drain == Some(Duration::ZERO) {
             return self.conclude(status, now, out);
         }
-        let until = self.policy.drain.map(|grace| now.saturating_add(grace).max(stop_until.unwrap_or_default()));
+        let until = self
+            .policy
+            .drain
+            .map(|grace| now.saturating_add(grace).max(stop_until.unwrap_or_default()));
         self.phase = Phase::Draining(Ladder::Grace { since: now, until });
         out.tell(Notice::Draining(until.map(|until| until.saturating_sub(now))));
         out.send(Target::Everyone, Signal::TERM);
@@ -122,19 +144,30 @@ impl Supervisor {
                     out.send(Target::Everyone, Signal::KILL);
                 } else {
                     let forward_to = self.policy.forward_to;
-                    self.children().for_each(|(_, child)| out.send(child.target(forward_to), Signal::KILL));
+                    self.children()
+                        .for_each(|(_, child)| out.send(child.target(forward_to), Signal::KILL));
                 }
             }
-            // Uninterruptible sleep, or not ours to kill: it counts as killed, and the others shall have their time.
+            // Uninterruptible sleep, or not ours to kill: it counts as killed, and the others shall
+            // have their time.
             Phase::Stopping(Ladder::Killed { .. }) => {
                 out.tell(Notice::Unkillable);
                 out.push(Action::ReclaimTerminal);
-                let killed = ExitStatus::from(Termination::Killed { signal: Signal::KILL, core_dumped: false });
-                for command in self.commands.iter_mut().filter(|command| matches!(command.state, State::Runs(_))) {
+                let killed = ExitStatus::from(Termination::Killed {
+                    signal: Signal::KILL,
+                    core_dumped: false,
+                });
+                for command in self
+                    .commands
+                    .iter_mut()
+                    .filter(|command| matches!(command.state, State::Runs(_)))
+                {
                     command.state = State::Ended(killed);
                 }
-                let prepared = self.commands.get(MAIN).is_some_and(|main| main.state != State::Waiting);
-                let status = *self.decided.get_or_insert(if prepared { self.status() } else { killed });
+                let prepared =
+                    self.commands.get(MAIN).is_some_and(|main| main.state != State::Waiting);
+                let status =
+                    *self.decided.get_or_insert(if prepared { self.status() } else { killed });
                 self.drain(status, now, out);
             }
             Phase::Draining(Ladder::Grace { since, .. }) => {
@@ -152,8 +185,8 @@ impl Supervisor {
         }
     }
 
-    /// Nobody is left to wait for. If that is true while a command is not reaped, somebody else has its status; hanging would be worse
-    /// than the loss.
+    /// Nobody is left to wait for. If that is true while a command is not reaped, somebody else has
+    /// its status; hanging would be worse than the loss.
     pub(super) fn nobody_is_left(&mut self, now: Time, out: &mut Vec<Action>) {
         match (self.phase, self.decided) {
             (Phase::Finishing { .. }, _) => {
@@ -169,17 +202,26 @@ impl Supervisor {
     }
 
     fn forget(&mut self, role: Role) {
-        for command in self.commands.iter_mut().filter(|command| command.role == role && matches!(command.state, State::Runs(_))) {
+        for command in self
+            .commands
+            .iter_mut()
+            .filter(|command| command.role == role && matches!(command.state, State::Runs(_)))
+        {
             command.state = State::Ended(ExitStatus::OWN_FAILURE);
         }
     }
 
     /// All have ended, or nobody waits for them any longer.
     fn conclude(&mut self, status: ExitStatus, now: Time, out: &mut Vec<Action>) {
-        let main_ran = matches!(self.commands.get(MAIN).map(|main| main.state), Some(State::Runs(_) | State::Ended(_)));
+        let main_ran = matches!(
+            self.commands.get(MAIN).map(|main| main.state),
+            Some(State::Runs(_) | State::Ended(_))
+        );
         match self.waiting(|role| role == Role::After).filter(|_| main_ran) {
             Some(first) => {
-                self.phase = Phase::Finishing { until: self.policy.drain.map(|limit| now.saturating_add(limit)) };
+                self.phase = Phase::Finishing {
+                    until: self.policy.drain.map(|limit| now.saturating_add(limit)),
+                };
                 out.push(Action::Start(first));
             }
             None => self.exit(status, out),
@@ -201,7 +243,9 @@ impl Supervisor {
     /// The time of the commands after all others is over.
     fn cut_short(&mut self, out: &mut Vec<Action>) {
         let placement = self.policy.placement;
-        for (id, command) in self.commands.iter().enumerate().filter(|(_, command)| command.role == Role::After) {
+        for (id, command) in
+            self.commands.iter().enumerate().filter(|(_, command)| command.role == Role::After)
+        {
             if let State::Runs(child) = command.state {
                 out.tell(Notice::AfterKilled(id));
                 out.send(placement.job(child.pid), Signal::KILL);
@@ -214,7 +258,8 @@ impl Supervisor {
 
     pub(super) fn exit(&mut self, status: ExitStatus, out: &mut Vec<Action>) {
         self.phase = Phase::Done;
-        let killed = ExitStatus::from(Termination::Killed { signal: Signal::KILL, core_dumped: false });
+        let killed =
+            ExitStatus::from(Termination::Killed { signal: Signal::KILL, core_dumped: false });
         out.push(Action::Finish(if self.out_of_memory { killed } else { status }));
     }
 }

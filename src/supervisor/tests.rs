@@ -90,7 +90,10 @@ fn leftovers_are_asked_then_killed_and_at_last_left() {
 
 #[test]
 fn a_stop_escalates_once_and_a_second_stop_signal_does_not_restart_the_clock() {
-    let mut story = Story::new(Policy { kill_after: Some(seconds(3)), ..Policy::default() }, JobControl::Absent);
+    let mut story = Story::new(
+        Policy { kill_after: Some(seconds(3)), ..Policy::default() },
+        JobControl::Absent,
+    );
     assert_eq!(story.at(10).signal(Signal::TERM), [to_main(Signal::TERM)]);
     assert_eq!(story.at(12).signal(Signal::INT), [to_main(Signal::INT)]);
     assert_eq!(story.at(13).on(Event::Elapsed), [to_main(Signal::KILL)]);
@@ -99,7 +102,8 @@ fn a_stop_escalates_once_and_a_second_stop_signal_does_not_restart_the_clock() {
 
 #[test]
 fn a_grace_period_that_ends_after_the_drain_holds_for_the_leftovers_too() {
-    let policy = Policy { kill_after: Some(seconds(30)), drain: Some(seconds(5)), ..Policy::default() };
+    let policy =
+        Policy { kill_after: Some(seconds(30)), drain: Some(seconds(5)), ..Policy::default() };
     for (ended, until) in [(1, 30), (28, 33)] {
         let mut story = Story::new(policy.clone(), JobControl::Absent);
         story.signal(Signal::TERM);
@@ -111,7 +115,8 @@ fn a_grace_period_that_ends_after_the_drain_holds_for_the_leftovers_too() {
 
 #[test]
 fn a_held_stop_signal_goes_out_once_at_the_end_of_the_delay_or_on_a_second_one() {
-    let policy = Policy { stop_delay: seconds(5), kill_after: Some(seconds(2)), ..Policy::default() };
+    let policy =
+        Policy { stop_delay: seconds(5), kill_after: Some(seconds(2)), ..Policy::default() };
     let mut story = Story::new(policy.clone(), JobControl::Absent);
     assert_eq!(story.at(1).signal(Signal::TERM), []);
     assert_eq!(story.at(2).signal(Signal::HUP), [to_main(Signal::HUP)]);
@@ -126,7 +131,11 @@ fn a_held_stop_signal_goes_out_once_at_the_end_of_the_delay_or_on_a_second_one()
 
 #[test]
 fn only_the_stop_signals_of_the_policy_start_a_stop() {
-    let policy = Policy { stop_on: [QUIT].into_iter().collect(), kill_after: Some(seconds(1)), ..Policy::default() };
+    let policy = Policy {
+        stop_on: [QUIT].into_iter().collect(),
+        kill_after: Some(seconds(1)),
+        ..Policy::default()
+    };
     let mut story = Story::new(policy, JobControl::Absent);
     assert_eq!(story.signal(Signal::TERM), [to_main(Signal::TERM)]);
     assert_eq!(story.0.phase(), Phase::Running);
@@ -136,15 +145,21 @@ fn only_the_stop_signals_of_the_policy_start_a_stop() {
 
 #[test]
 fn a_stop_signal_for_everyone_leaves_other_signals_with_the_child() {
-    let mut story = Story::new(Policy { stop_everyone: true, ..Policy::default() }, JobControl::Absent);
+    let mut story =
+        Story::new(Policy { stop_everyone: true, ..Policy::default() }, JobControl::Absent);
     assert_eq!(story.signal(Signal::HUP), [to_main(Signal::HUP)]);
     assert_eq!(story.signal(Signal::TERM), [to_all(Signal::TERM)]);
 }
 
 #[test]
 fn the_received_signal_starts_a_stop_and_the_rewritten_one_goes_out() {
-    let rewrite = [(Signal::TERM, Some(QUIT)), (QUIT, Some(Signal::HUP)), (Signal::INT, None)].into_iter().collect();
-    let mut story = Story::new(Policy { rewrite, kill_after: Some(seconds(1)), ..Policy::default() }, JobControl::Absent);
+    let rewrite = [(Signal::TERM, Some(QUIT)), (QUIT, Some(Signal::HUP)), (Signal::INT, None)]
+        .into_iter()
+        .collect();
+    let mut story = Story::new(
+        Policy { rewrite, kill_after: Some(seconds(1)), ..Policy::default() },
+        JobControl::Absent,
+    );
     assert_eq!(story.signal(Signal::INT), []);
     assert_eq!(story.0.phase(), Phase::Running);
     assert_eq!(story.signal(QUIT), [to_main(Signal::HUP)]);
@@ -159,7 +174,10 @@ fn the_received_signal_starts_a_stop_and_the_rewritten_one_goes_out() {
 #[test]
 fn a_payload_travels_with_its_signal() {
     let queued = Received { payload: Some(Payload { value: 5, pid: 1, uid: 2 }), ..QUIT.into() };
-    let mut story = Story::new(Policy { forward_to: ForwardTo::Group, ..Policy::default() }, JobControl::Absent);
+    let mut story = Story::new(
+        Policy { forward_to: ForwardTo::Group, ..Policy::default() },
+        JobControl::Absent,
+    );
     assert_eq!(story.on(Event::Signaled(queued)), [Action::Send(Target::Group(MAIN), queued)]);
 }
 
@@ -210,10 +228,16 @@ fn as_pid_1_only_a_stop_typed_at_the_terminal_is_undone() {
 
 #[test]
 fn a_main_child_in_uninterruptible_sleep_does_not_hold_the_others() {
-    let mut story = Story::new(Policy { kill_after: Some(seconds(1)), ..Policy::default() }, JobControl::Absent);
+    let mut story = Story::new(
+        Policy { kill_after: Some(seconds(1)), ..Policy::default() },
+        JobControl::Absent,
+    );
     story.signal(Signal::TERM);
     story.at(1).on(Event::Elapsed);
-    assert_eq!(story.at(2).on(Event::Elapsed), [Action::ReclaimTerminal, to_all(Signal::TERM), to_all(Signal::CONT)]);
+    assert_eq!(
+        story.at(2).on(Event::Elapsed),
+        [Action::ReclaimTerminal, to_all(Signal::TERM), to_all(Signal::CONT)]
+    );
     assert_eq!(story.on(Event::Reaped(MAIN, Termination::Exited(0))), []);
     assert_eq!(story.on(Event::NoChildren), [finish(137)]);
 }
@@ -226,7 +250,8 @@ fn a_child_whose_status_somebody_else_took_does_not_hang_us() {
 
 #[test]
 fn a_remapped_status_is_zero() {
-    let mut story = Story::new(Policy { remap_exit: vec![4], ..Policy::default() }, JobControl::Absent);
+    let mut story =
+        Story::new(Policy { remap_exit: vec![4], ..Policy::default() }, JobControl::Absent);
     story.ends();
     assert_eq!(story.on(Event::NoChildren), [finish(0)]);
 }
@@ -234,18 +259,27 @@ fn a_remapped_status_is_zero() {
 #[test]
 fn what_is_typed_reaches_a_command_in_our_group_without_us() {
     let suspend_on = [Signal::TSTP].into_iter().collect();
-    let mut story = Story::new(Policy { placement: Placement::SharedGroup, suspend_on, ..Policy::default() }, JobControl::Absent);
+    let mut story = Story::new(
+        Policy { placement: Placement::SharedGroup, suspend_on, ..Policy::default() },
+        JobControl::Absent,
+    );
     let typed = |signal: Signal| Event::Signaled(Received { from_kernel: true, ..signal.into() });
     assert_eq!(story.on(typed(Signal::INT)), []);
     assert_eq!(story.on(typed(Signal::TSTP)), [Action::Stop]);
     assert_eq!(story.signal(Signal::TSTP), [to_main(Signal::TSTP), Action::Stop]);
-    assert_eq!(story.on(typed(Signal::HUP)), [Action::Send(Target::Process(MAIN), Received { from_kernel: true, ..Signal::HUP.into() })]);
+    assert_eq!(
+        story.on(typed(Signal::HUP)),
+        [Action::Send(Target::Process(MAIN), Received { from_kernel: true, ..Signal::HUP.into() })]
+    );
 }
 
 #[test]
 fn a_farewell_goes_to_the_group_of_a_child_that_has_ended() {
     let rewrite = [(Signal::TERM, Some(QUIT))].into_iter().collect();
-    let mut story = Story::new(Policy { farewell: true, rewrite, drain: seconds(0).into(), ..Policy::default() }, JobControl::Absent);
+    let mut story = Story::new(
+        Policy { farewell: true, rewrite, drain: seconds(0).into(), ..Policy::default() },
+        JobControl::Absent,
+    );
     assert_eq!(story.ends(), [Action::ReclaimTerminal, to_group(QUIT)]);
     assert_eq!(story.on(Event::ChildrenLeft), [finish(4)]);
 }

@@ -2,14 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-/// The longest sleep while a deadline exists, and so the most that a freeze of any length counts for.
+/// The longest sleep while a deadline exists, and so the most that a freeze of any length counts
+/// for.
 const SLICE: Duration = Duration::from_millis(500);
 
 /// Counts the time in which we could have acted.
 ///
-/// `CLOCK_MONOTONIC` runs on while a cgroup is frozen (`docker pause`) or a virtual machine is stopped. A grace period measured by it
-/// would be over at the thaw, before the processes that it was for had run at all. So what passes between two looks at the clock counts for
-/// no more than the longest sleep. (Without a deadline we sleep for longer, and nobody needs the time.)
+/// `CLOCK_MONOTONIC` runs on while a cgroup is frozen (`docker pause`) or a virtual machine is
+/// stopped. A grace period measured by it would be over at the thaw, before the processes that it
+/// was for had run at all. So what passes between two looks at the clock counts for no more than
+/// the longest sleep. (Without a deadline we sleep for longer, and nobody needs the time.)
 pub struct ActiveClock {
     active: Duration,
     last: Instant,
@@ -22,7 +24,8 @@ impl ActiveClock {
         Self { active: Duration::ZERO, last: Instant::now() }
     }
 
-    /// The active time. To be asked for each event anew: a period that begins with an older time ends too early.
+    /// The active time. To be asked for each event anew: a period that begins with an older time
+    /// ends too early.
     pub fn now(&mut self) -> Duration {
         let now = Instant::now();
         self.active = self.active.saturating_add(now.duration_since(self.last).min(SLICE));

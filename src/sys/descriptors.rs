@@ -11,8 +11,8 @@ use super::{check, directory};
 /// Where /proc is missing and `close_range` too, descriptors are tried one by one up to here.
 const HIGHEST_GUESS: RawFd = 65_536;
 
-/// Puts a placeholder on each of 0, 1 and 2 that is closed, so that nothing we open lands there. It is closed again by the
-/// command's exec.
+/// Puts a placeholder on each of 0, 1 and 2 that is closed, so that nothing we open lands there. It
+/// is closed again by the command's exec.
 pub fn fill_standard() {
     for descriptor in 0..=2 {
         if !is_open(descriptor) {
@@ -27,8 +27,8 @@ fn is_open(descriptor: RawFd) -> bool {
     fcntl(borrowed, FcntlArg::F_GETFD).is_ok()
 }
 
-/// Opens /dev/null at the lowest free descriptor, and leaves it open. Where it is missing, a handle of `/` that can do nothing keeps
-/// the place taken.
+/// Opens /dev/null at the lowest free descriptor, and leaves it open. Where it is missing, a handle
+/// of `/` that can do nothing keeps the place taken.
 fn open_placeholder() {
     let opened = open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
         .or_else(|_| open(c"/", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()));
@@ -37,8 +37,9 @@ fn open_placeholder() {
     }
 }
 
-/// Lets go of all that we inherited: stdin becomes /dev/null, everything from 3 up is closed but `keep`, and the working directory is
-/// `/`. Pipes get their end of file, and file systems can be unmounted, when the command is done with them.
+/// Lets go of all that we inherited: stdin becomes /dev/null, everything from 3 up is closed but
+/// `keep`, and the working directory is `/`. Pipes get their end of file, and file systems can be
+/// unmounted, when the command is done with them.
 ///
 /// stdout and stderr stay: people write to /proc/1/fd/1 and /2.
 pub fn let_go<const COUNT: usize>(mut keep: [Option<RawFd>; COUNT]) {
@@ -62,7 +63,8 @@ pub fn working_directory() -> Option<OwnedFd> {
     open(c".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()
 }
 
-/// Does `work` in this directory, if there is one, and goes back to `/`. The directory may be gone: no reason not to do it.
+/// Does `work` in this directory, if there is one, and goes back to `/`. The directory may be gone:
+/// no reason not to do it.
 pub fn inside<T>(directory: Option<&OwnedFd>, work: impl FnOnce() -> T) -> T {
     let entered = directory.is_some_and(|directory| fchdir(directory).is_ok());
     let done = work();
@@ -72,7 +74,8 @@ pub fn inside<T>(directory: Option<&OwnedFd>, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Leaves a command, before its exec, /dev/null as stdin, closed where there is none, and stdout and stderr.
+/// Leaves a command, before its exec, /dev/null as stdin, closed where there is none, and stdout
+/// and stderr.
 pub(super) fn keep_output_only() {
     let _ = close(0);
     // It takes the lowest free number.
@@ -97,7 +100,10 @@ fn close_range(first: RawFd, last: RawFd) {
         let _ = close(descriptor);
     };
     match directory::numbers(c"/proc/self/fd") {
-        Some(open) => open.into_iter().filter(|descriptor| (first..=last).contains(descriptor)).for_each(close),
+        Some(open) => open
+            .into_iter()
+            .filter(|descriptor| (first..=last).contains(descriptor))
+            .for_each(close),
         None => (first..=last.min(HIGHEST_GUESS)).for_each(close),
     }
 }

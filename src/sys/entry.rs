@@ -1,19 +1,22 @@
 //! The process's entry: `main` as C knows it.
 //!
-//! Rust's own start-up would ignore SIGPIPE and open /dev/null on a closed 0, 1 or 2 before any line of ours could see how they were
-//! inherited. So the binary has no Rust `main`.
+//! Rust's own start-up would ignore SIGPIPE and open /dev/null on a closed 0, 1 or 2 before any
+//! line of ours could see how they were inherited. So the binary has no Rust `main`.
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 
-/// Defines the binary's `main`, which passes its [`Arguments`] to a function and exits with the `u8` that
-/// it returns.
+/// Defines the binary's `main`, which passes its [`Arguments`] to a function and exits with the
+/// `u8` that it returns.
 #[macro_export]
 macro_rules! entry {
     ($run:path) => {
         // SAFETY: no other `main` exists in a binary that is `#![no_main]`.
         #[unsafe(no_mangle)]
-        extern "C" fn main(argc: core::ffi::c_int, argv: *const *const core::ffi::c_char) -> core::ffi::c_int {
+        extern "C" fn main(
+            argc: core::ffi::c_int,
+            argv: *const *const core::ffi::c_char,
+        ) -> core::ffi::c_int {
             let run: fn(&$crate::sys::entry::Arguments) -> u8 = $run;
             // SAFETY: these are the arguments of C's `main`.
             run(&unsafe { $crate::sys::entry::Arguments::new(argc, argv) }).into()
@@ -21,7 +24,8 @@ macro_rules! entry {
     };
 }
 
-/// The arguments of C's `main`, `argv[0]` included, not yet copied: there are more urgent things to do first.
+/// The arguments of C's `main`, `argv[0]` included, not yet copied: there are more urgent things to
+/// do first.
 ///
 /// (`std::env::args` is empty on musl without Rust's start-up.)
 pub struct Arguments {

@@ -1,7 +1,7 @@
 //! Sending signals to every process in the container.
 //!
-//! As PID 1 that is `kill(-1)`. Anywhere else `kill(-1)` would hit other containers, or the user's whole session: there it means our
-//! own descendants, found through /proc.
+//! As PID 1 that is `kill(-1)`. Anywhere else `kill(-1)` would hit other containers, or the user's
+//! whole session: there it means our own descendants, found through /proc.
 
 use super::kill::{self, ignore_gone};
 use super::process_table::ProcessTable;
@@ -13,7 +13,8 @@ use crate::status::{Leftovers, Pid};
 pub enum Everyone {
     /// We are PID 1: `kill(-1)`.
     Namespace,
-    /// Our descendants. Without a usable /proc: the process groups of these leaders, and that is all that we know.
+    /// Our descendants. Without a usable /proc: the process groups of these leaders, and that is
+    /// all that we know.
     Descendants(Vec<Pid>),
 }
 
@@ -21,7 +22,11 @@ impl Everyone {
     /// For an init of so many commands.
     #[must_use]
     pub fn new(commands: usize) -> Self {
-        if process::is_pid_1() { Self::Namespace } else { Self::Descendants(Vec::with_capacity(commands)) }
+        if process::is_pid_1() {
+            Self::Namespace
+        } else {
+            Self::Descendants(Vec::with_capacity(commands))
+        }
     }
 
     /// A command was started, and may lead a process group.
@@ -33,8 +38,9 @@ impl Everyone {
 
     /// Sends a signal to everyone but us; that nobody is there is no error.
     ///
-    /// SIGKILL goes to each direct child and to its group: what they leave behind comes to us, so that sending it again until no child
-    /// is left ends even a fork bomb, which the scan of /proc alone does not.
+    /// SIGKILL goes to each direct child and to its group: what they leave behind comes to us, so
+    /// that sending it again until no child is left ends even a fork bomb, which the scan of
+    /// /proc alone does not.
     ///
     /// # Errors
     /// The first error of kill(2) other than `ESRCH`.
@@ -43,7 +49,10 @@ impl Everyone {
             Self::Namespace => ignore_gone(kill::kill(-1, signal)),
             Self::Descendants(leaders) => descriptors::with_spare(|| match ProcessTable::read() {
                 Some(table) => table.signal(signal),
-                None => leaders.iter().map(|leader| ignore_gone(kill::group(*leader, signal.into()))).fold(Ok(()), Result::and),
+                None => leaders
+                    .iter()
+                    .map(|leader| ignore_gone(kill::group(*leader, signal.into())))
+                    .fold(Ok(()), Result::and),
             }),
         }
     }
@@ -54,6 +63,9 @@ impl Everyone {
         let table = descriptors::with_spare(ProcessTable::read)?;
         let is_left = |ours| matches!(self, Self::Namespace) || ours == Some(true);
         let left = || table.living().filter(|entry| is_left(entry.ours));
-        Some(Leftovers { count: left().count(), names: left().take(Leftovers::MOST_NAMES).map(|entry| entry.name.to_string()).collect() })
+        Some(Leftovers {
+            count: left().count(),
+            names: left().take(Leftovers::MOST_NAMES).map(|entry| entry.name.to_string()).collect(),
+        })
     }
 }

@@ -1,4 +1,5 @@
-//! Copying the running binary: out of an image that may hold nothing else, into a directory that another container sees too.
+//! Copying the running binary: out of an image that may hold nothing else, into a directory that
+//! another container sees too.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::fmt;
@@ -15,11 +16,13 @@ use super::program::ELF;
 
 /// Copies the running binary to `target`, with mode 0755 whatever the umask is.
 ///
-/// It is written to another file in the same directory, which then takes the place of `target`: at no time is there half a binary, and
-/// what runs from `target` meanwhile goes on (a write to it would be `ETXTBSY`).
+/// It is written to another file in the same directory, which then takes the place of `target`: at
+/// no time is there half a binary, and what runs from `target` meanwhile goes on (a write to it
+/// would be `ETXTBSY`).
 ///
 /// # Errors
-/// When the binary cannot be found or the directory cannot be written to. Nothing is left behind then.
+/// When the binary cannot be found or the directory cannot be written to. Nothing is left behind
+/// then.
 pub fn install(arguments: &Arguments, target: &Path) -> Result<(), NotInstalled> {
     let failed = |cause| NotInstalled { target: target.to_owned(), cause };
     let binary = own_binary(arguments).map_err(|error| failed(Cause::Source(error)))?;
@@ -38,14 +41,16 @@ fn replace(target: &Path, content: &[u8]) -> io::Result<()> {
 fn fill(mut file: File, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.set_permissions(Permissions::from_mode(0o755))?;
-    // Some file systems tell only now that there is no space. And after a crash an empty file must not have the name.
+    // Some file systems tell only now that there is no space. And after a crash an empty file must
+    // not have the name.
     file.sync_all()
 }
 
-/// Its content. Without /proc it is where the kernel has found it (getauxval(3), `AT_EXECFN`), or where `argv[0]` says: the former is
-/// the script if the binary is its interpreter.
+/// Its content. Without /proc it is where the kernel has found it (getauxval(3), `AT_EXECFN`), or
+/// where `argv[0]` says: the former is the script if the binary is its interpreter.
 fn own_binary(arguments: &Arguments) -> io::Result<Vec<u8>> {
-    let names = [Some("/proc/self/exe".into()), executed_name(), arguments.to_vec().into_iter().next()];
+    let names =
+        [Some("/proc/self/exe".into()), executed_name(), arguments.to_vec().into_iter().next()];
     let mut error = io::Error::from(io::ErrorKind::NotFound);
     for name in names.into_iter().flatten() {
         match fs::read(name) {
@@ -60,8 +65,11 @@ fn own_binary(arguments: &Arguments) -> io::Result<Vec<u8>> {
 fn executed_name() -> Option<OsString> {
     // SAFETY: it takes a number.
     let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
-    let name = std::ptr::with_exposed_provenance(usize::try_from(address).ok().filter(|address| *address != 0)?);
-    // SAFETY: the kernel has put a C string there, above the stack, for as long as the process lives.
+    let name = std::ptr::with_exposed_provenance(
+        usize::try_from(address).ok().filter(|address| *address != 0)?,
+    );
+    // SAFETY: the kernel has put a C string there, above the stack, for as long as the process
+    // lives.
     let name = unsafe { CStr::from_ptr(name) };
     Some(OsStr::from_bytes(name.to_bytes()).to_owned())
 }

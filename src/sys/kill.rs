@@ -20,8 +20,16 @@ pub fn process(pid: Pid, what: Received) -> nix::Result<()> {
     if let Some(payload) = what.payload {
         let mut info = siginfo(what.signal, payload);
         // SAFETY: rt_sigqueueinfo(2) reads one siginfo.
-        let sent = unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, pid.as_raw(), what.signal.as_raw(), &raw mut info) };
-        // EAGAIN is the queue limit of the receiver's user; a seccomp filter may say EPERM. kill decides whether it really is an error.
+        let sent = unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigqueueinfo,
+                pid.as_raw(),
+                what.signal.as_raw(),
+                &raw mut info,
+            )
+        };
+        // EAGAIN is the queue limit of the receiver's user; a seccomp filter may say EPERM. kill
+        // decides whether it really is an error.
         if sent == 0 {
             return Ok(());
         }
@@ -37,10 +45,12 @@ pub fn probe(pid: Pid) -> nix::Result<()> {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.as_raw()), None)
 }
 
-/// Sends a signal to the process group of this leader, which must be unreaped or known to have members.
+/// Sends a signal to the process group of this leader, which must be unreaped or known to have
+/// members.
 ///
 /// # Errors
-/// As kill(2): `ESRCH` if there is no such group, `EPERM` if none of its processes is ours to signal.
+/// As kill(2): `ESRCH` if there is no such group, `EPERM` if none of its processes is ours to
+/// signal.
 pub fn group(leader: Pid, what: Received) -> nix::Result<()> {
     if let Some(payload) = what.payload
         && let Ok(pidfd) = pidfd(leader)
@@ -68,7 +78,8 @@ pub(super) fn ignore_gone(result: nix::Result<()>) -> nix::Result<()> {
     }
 }
 
-/// pidfd_open(2): a handle that never names another process, even if the pid is used again. Linux 5.3; older ones say ENOSYS.
+/// pidfd_open(2): a handle that never names another process, even if the pid is used again. Linux
+/// 5.3; older ones say ENOSYS.
 pub(super) fn pidfd(pid: Pid) -> nix::Result<OwnedFd> {
     // SAFETY: two plain numbers.
     let descriptor = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
@@ -78,11 +89,19 @@ pub(super) fn pidfd(pid: Pid) -> nix::Result<OwnedFd> {
 }
 
 /// pidfd_send_signal(2), Linux 5.1.
-pub(super) fn by_pidfd(pidfd: &OwnedFd, signal: Signal, payload: Option<Payload>, flags: libc::c_uint) -> nix::Result<()> {
+pub(super) fn by_pidfd(
+    pidfd: &OwnedFd,
+    signal: Signal,
+    payload: Option<Payload>,
+    flags: libc::c_uint,
+) -> nix::Result<()> {
     let mut info = payload.map(|payload| siginfo(signal, payload));
     let info = info.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
     // SAFETY: reads one siginfo, or none where the pointer is null.
-    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal.as_raw(), info, flags) }).map(drop)
+    check(unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal.as_raw(), info, flags)
+    })
+    .map(drop)
 }
 
 /// The start of a `siginfo_t` for a queued signal as the kernel lays it out on 64-bit Linux.
@@ -97,7 +116,8 @@ struct QueuedInfo {
     value: u64,
 }
 
-const _: () = assert!(size_of::<QueuedInfo>() <= size_of::<libc::siginfo_t>() && size_of::<usize>() == 8);
+const _: () =
+    assert!(size_of::<QueuedInfo>() <= size_of::<libc::siginfo_t>() && size_of::<usize>() == 8);
 
 fn siginfo(signal: Signal, payload: Payload) -> libc::siginfo_t {
     let queued = QueuedInfo {
@@ -110,7 +130,8 @@ fn siginfo(signal: Signal, payload: Payload) -> libc::siginfo_t {
         value: payload.value,
     };
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: `QueuedInfo` is a prefix of `siginfo_t` and no larger; all-zero is valid for the rest.
+    // SAFETY: `QueuedInfo` is a prefix of `siginfo_t` and no larger; all-zero is valid for the
+    // rest.
     unsafe {
         info.as_mut_ptr().cast::<QueuedInfo>().write(queued);
         info.assume_init()

@@ -1,4 +1,5 @@
-//! Out of memory: how many processes of our cgroup the kernel has killed, told by the memory controller (cgroups(7)).
+//! Out of memory: how many processes of our cgroup the kernel has killed, told by the memory
+//! controller (cgroups(7)).
 
 use std::fs::File;
 use std::io::Read;
@@ -8,12 +9,12 @@ use std::os::unix::fs::FileExt;
 /// More than the list of mounts of any container, which is all that we read of it.
 const LONGEST_TEXT: u64 = 4 << 20;
 
-/// The kernel's counter of OOM kills in our own memory cgroup, that of the container; on v2 in those below it too. Where there is none that
-/// we can read, it never counts anything.
+/// The kernel's counter of OOM kills in our own memory cgroup, that of the container; on v2 in
+/// those below it too. Where there is none that we can read, it never counts anything.
 #[derive(Default)]
 pub struct MemoryWatch {
-    /// Kept open: a cgroup may leave our sight, and each read would ask for memory, which is what there is none of. A file of kernfs has
-    /// its buffer from the first read on.
+    /// Kept open: a cgroup may leave our sight, and each read would ask for memory, which is what
+    /// there is none of. A file of kernfs has its buffer from the first read on.
     counter: Option<File>,
     has_events: bool,
     /// The kills that were told, or were there before us.
@@ -28,8 +29,9 @@ enum Version {
 }
 
 impl Version {
-    /// The file that counts. On v2 not `memory.events.local`: what makes cgroups with limits of their own below ours (Docker in Docker, a
-    /// systemd) must move all processes there first, firstmate too, and a count of ours alone would stand still from then on.
+    /// The file that counts. On v2 not `memory.events.local`: what makes cgroups with limits of
+    /// their own below ours (Docker in Docker, a systemd) must move all processes there first,
+    /// firstmate too, and a count of ours alone would stand still from then on.
     fn counter(self) -> &'static str {
         match self {
             Self::V1 => "memory.oom_control",
@@ -37,8 +39,9 @@ impl Version {
         }
     }
 
-    /// Where engines and systems mount the hierarchy, from the root of the cgroup namespace. (Docker on v1 has no such namespace, and mounts
-    /// the container's own cgroup there: nothing is found by our path then.)
+    /// Where engines and systems mount the hierarchy, from the root of the cgroup namespace.
+    /// (Docker on v1 has no such namespace, and mounts the container's own cgroup there:
+    /// nothing is found by our path then.)
     fn usual_place(self) -> &'static str {
         match self {
             Self::V1 => "/sys/fs/cgroup/memory",
@@ -48,8 +51,9 @@ impl Version {
 }
 
 impl MemoryWatch {
-    /// Finds the counter and takes what it says now as the beginning: to be called before the command is started. A command whose limit
-    /// is too low for it dies in its very exec, and a count that is taken after that would leave it out.
+    /// Finds the counter and takes what it says now as the beginning: to be called before the
+    /// command is started. A command whose limit is too low for it dies in its very exec, and a
+    /// count that is taken after that would leave it out.
     #[must_use]
     pub fn open() -> Self {
         find().unwrap_or_default()
@@ -61,8 +65,8 @@ impl MemoryWatch {
         self.counter.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// What to wait for by POLLPRI: it has an event when the count may have changed, until [`MemoryWatch::new_kills`] is called. Only v2 has
-    /// that.
+    /// What to wait for by POLLPRI: it has an event when the count may have changed, until
+    /// [`MemoryWatch::new_kills`] is called. Only v2 has that.
     #[must_use]
     pub fn events(&self) -> Option<BorrowedFd<'_>> {
         self.counter.as_ref().filter(|_| self.has_events).map(AsFd::as_fd)
@@ -70,7 +74,8 @@ impl MemoryWatch {
 
     /// How many processes were killed since the last call.
     ///
-    /// The kernel counts a kill before it sends the SIGKILL: whoever has reaped the victim finds it counted.
+    /// The kernel counts a kill before it sends the SIGKILL: whoever has reaped the victim finds it
+    /// counted.
     pub fn new_kills(&mut self) -> u64 {
         let Some(counter) = &self.counter else { return 0 };
         let Some(kills) = count(counter) else {
@@ -84,7 +89,8 @@ impl MemoryWatch {
     }
 }
 
-/// The first counter that can be read. The usual place comes first: the list of mounts takes the kernel longer than all else at a start.
+/// The first counter that can be read. The usual place comes first: the list of mounts takes the
+/// kernel longer than all else at a start.
 fn find() -> Option<MemoryWatch> {
     let mut buffer = [0; 2048];
     let long;
@@ -95,7 +101,8 @@ fn find() -> Option<MemoryWatch> {
         &long
     };
     let (version, cgroup) = own_cgroup(cgroups)?;
-    let in_usual_place = below("/", cgroup).and_then(|rest| open_in(version, version.usual_place(), rest));
+    let in_usual_place =
+        below("/", cgroup).and_then(|rest| open_in(version, version.usual_place(), rest));
     in_usual_place.or_else(|| {
         let mounts = text_of("/proc/self/mountinfo")?;
         directories(version, cgroup, &mounts).find_map(|directory| open_in(version, &directory, ""))
@@ -117,7 +124,8 @@ fn count(counter: &File) -> Option<u64> {
     str::from_utf8(kills).ok()?.parse().ok()
 }
 
-/// All of a file of /proc that is shorter than the buffer: the kernel gives it in one piece, and the heap need not grow for it.
+/// All of a file of /proc that is shorter than the buffer: the kernel gives it in one piece, and
+/// the heap need not grow for it.
 fn short_text_of<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
     let length = File::open(path).ok()?.read(buffer).ok()?;
     if length < buffer.len() { str::from_utf8(buffer.get(..length)?).ok() } else { None }
@@ -127,20 +135,34 @@ fn short_text_of<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
 fn text_of(path: &str) -> Option<String> {
     let mut text = Vec::with_capacity(4096);
     File::open(path).ok()?.take(LONGEST_TEXT).read_to_end(&mut text).ok()?;
-    Some(String::from_utf8(text).unwrap_or_else(|odd| String::from_utf8_lossy(odd.as_bytes()).into_owned()))
+    Some(
+        String::from_utf8(text)
+            .unwrap_or_else(|odd| String::from_utf8_lossy(odd.as_bytes()).into_owned()),
+    )
 }
 
-/// The path of our memory cgroup in its hierarchy, from /proc/self/cgroup (cgroups(7)): lines of `ID:CONTROLLERS:PATH`, where v2 is `0::`.
+/// The path of our memory cgroup in its hierarchy, from /proc/self/cgroup (cgroups(7)): lines of
+/// `ID:CONTROLLERS:PATH`, where v2 is `0::`.
 fn own_cgroup(cgroups: &str) -> Option<(Version, &str)> {
     let v1 = cgroups.lines().find_map(|line| {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
-        controllers.split(',').any(|controller| controller == "memory").then_some((Version::V1, path))
+        controllers
+            .split(',')
+            .any(|controller| controller == "memory")
+            .then_some((Version::V1, path))
     });
-    v1.or_else(|| cgroups.lines().find_map(|line| line.strip_prefix("0::")).map(|path| (Version::V2, path)))
+    v1.or_else(|| {
+        cgroups.lines().find_map(|line| line.strip_prefix("0::")).map(|path| (Version::V2, path))
+    })
 }
 
-/// Where this cgroup's directory may be seen, from /proc/self/mountinfo (proc(5)), the latest mount first: it hides those below it.
-fn directories<'a>(version: Version, cgroup: &'a str, mounts: &'a str) -> impl Iterator<Item = String> + 'a {
+/// Where this cgroup's directory may be seen, from /proc/self/mountinfo (proc(5)), the latest mount
+/// first: it hides those below it.
+fn directories<'a>(
+    version: Version,
+    cgroup: &'a str,
+    mounts: &'a str,
+) -> impl Iterator<Item = String> + 'a {
     mounts.lines().rev().filter_map(move |line| {
         let (mount, file_system) = line.split_once(" - ")?;
         let (mut mount, mut file_system) = (mount.split(' ').skip(3), file_system.split(' '));
@@ -154,18 +176,23 @@ fn directories<'a>(version: Version, cgroup: &'a str, mounts: &'a str) -> impl I
     })
 }
 
-/// What leads from the root of a mount to this cgroup. Both paths begin at the root of our cgroup namespace, and one that leads out of it
-/// begins with `/..` (cgroup_namespaces(7)): how the directories are called that lead back, nobody tells.
+/// What leads from the root of a mount to this cgroup. Both paths begin at the root of our cgroup
+/// namespace, and one that leads out of it begins with `/..` (cgroup_namespaces(7)): how the
+/// directories are called that lead back, nobody tells.
 fn below<'a>(root: &str, cgroup: &'a str) -> Option<&'a str> {
     let rest = cgroup.strip_prefix(root.trim_end_matches('/'))?;
-    let is_below = (rest.is_empty() || rest.starts_with('/')) && rest.split('/').all(|name| name != "..");
+    let is_below =
+        (rest.is_empty() || rest.starts_with('/')) && rest.split('/').all(|name| name != "..");
     is_below.then_some(rest.trim_end_matches('/'))
 }
 
-/// A path of mountinfo, where white space and backslashes are in octal. systemd's names are full of backslashes.
+/// A path of mountinfo, where white space and backslashes are in octal. systemd's names are full of
+/// backslashes.
 fn unescape(path: &str) -> String {
     let escaped = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
-    escaped.into_iter().fold(path.to_owned(), |path, (code, character)| path.replace(code, character))
+    escaped
+        .into_iter()
+        .fold(path.to_owned(), |path, (code, character)| path.replace(code, character))
 }
 
 #[cfg(test)]
@@ -173,7 +200,8 @@ mod tests {
     use super::*;
 
     fn places(cgroups: &str, mounts: &str) -> Vec<String> {
-        own_cgroup(cgroups).map_or(Vec::new(), |(version, cgroup)| directories(version, cgroup, mounts).collect())
+        own_cgroup(cgroups)
+            .map_or(Vec::new(), |(version, cgroup)| directories(version, cgroup, mounts).collect())
     }
 
     const DOCKER_V1: &str = "\
@@ -188,21 +216,26 @@ mod tests {
         let mounts = "\
 1058 1057 0:57 / /proc rw,nosuid,nodev,noexec,relatime - proc proc rw
 1061 1060 0:60 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw,mode=755
-1062 1061 0:30 /docker/6f3ac9dc10e9 /sys/fs/cgroup/systemd ro,nosuid,nodev,noexec,relatime master:9 - cgroup cgroup rw,xattr,name=systemd
-1066 1061 0:36 /docker/6f3ac9dc10e9 /sys/fs/cgroup/cpu,cpuacct ro,nosuid,nodev,noexec,relatime master:18 - cgroup cgroup rw,cpu,cpuacct
-1069 1061 0:38 /docker/6f3ac9dc10e9 /sys/fs/cgroup/memory ro,nosuid,nodev,noexec,relatime master:19 - cgroup cgroup rw,memory
+1062 1061 0:30 /docker/6f3ac9dc10e9 /sys/fs/cgroup/systemd ro,nosuid,nodev,noexec,relatime \
+                      master:9 - cgroup cgroup rw,xattr,name=systemd
+1066 1061 0:36 /docker/6f3ac9dc10e9 /sys/fs/cgroup/cpu,cpuacct ro,nosuid,nodev,noexec,relatime \
+                      master:18 - cgroup cgroup rw,cpu,cpuacct
+1069 1061 0:38 /docker/6f3ac9dc10e9 /sys/fs/cgroup/memory ro,nosuid,nodev,noexec,relatime \
+                      master:19 - cgroup cgroup rw,memory
 ";
         assert_eq!(places(DOCKER_V1, mounts), ["/sys/fs/cgroup/memory"]);
         // The host's mount, and one of another container.
         let of_the_host = "35 31 0:32 / /host/memory rw,relatime - cgroup cgroup rw,memory\n";
         assert_eq!(places(DOCKER_V1, of_the_host), ["/host/memory/docker/6f3ac9dc10e9"]);
-        let of_another = "35 31 0:32 /docker/6f3a /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n";
+        let of_another =
+            "35 31 0:32 /docker/6f3a /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n";
         assert!(places(DOCKER_V1, of_another).is_empty());
     }
 
     #[test]
     fn in_a_cgroup_namespace_both_paths_begin_at_its_root() {
-        let v2 = "612 611 0:27 / /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2 cgroup rw,nsdelegate,memory_recursiveprot\n";
+        let v2 = "612 611 0:27 / /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime - cgroup2 cgroup \
+                  rw,nsdelegate,memory_recursiveprot\n";
         assert_eq!(places("0::/\n", v2), ["/sys/fs/cgroup"]);
         assert_eq!(places("0::/init\n", v2), ["/sys/fs/cgroup/init"]);
         let v1 = "612 611 0:38 / /sys/fs/cgroup/memory ro,relatime - cgroup cgroup rw,memory\n";
@@ -221,19 +254,25 @@ mod tests {
 
     #[test]
     fn in_the_namespace_of_the_host_the_path_leads_through_the_hierarchy() {
-        let mounts = "29 23 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+        let mounts = "29 23 0:26 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime shared:4 - \
+                      cgroup2 cgroup2 rw,nsdelegate\n";
         let cgroup = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/run-u7.scope\n";
-        let expected = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/run-u7.scope";
+        let expected =
+            "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service/app.slice/run-u7.scope";
         assert_eq!(places(cgroup, mounts), [expected]);
     }
 
     #[test]
     fn a_bind_mount_of_a_part_is_followed_with_its_escaped_name() {
         let mounts = "\
-29 23 0:26 /machine.slice/machine-a\\134x2db.scope /run/my\\040group\\011 rw shared:4 - cgroup2 cgroup2 rw
+29 23 0:26 /machine.slice/machine-a\\134x2db.scope /run/my\\040group\\011 rw shared:4 - cgroup2 \
+                      cgroup2 rw
 30 23 0:26 /machine.slice/machine-a /elsewhere rw shared:4 - cgroup2 cgroup2 rw
 ";
-        assert_eq!(places("0::/machine.slice/machine-a\\x2db.scope/container\n", mounts), ["/run/my group\t/container"]);
+        assert_eq!(
+            places("0::/machine.slice/machine-a\\x2db.scope/container\n", mounts),
+            ["/run/my group\t/container"]
+        );
     }
 
     #[test]
@@ -253,7 +292,13 @@ mod tests {
 ";
         assert_eq!(places("8:pids:/p\n4:memory:/m\n0::/u\n", mounts), ["/sys/fs/cgroup/memory/m"]);
         assert_eq!(places("8:pids:/p\n0::/u\n", mounts), ["/sys/fs/cgroup/unified/u"]);
-        assert!(places("8:pids:/p\n4:memory:/m\n", "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n").is_empty());
+        assert!(
+            places(
+                "8:pids:/p\n4:memory:/m\n",
+                "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n"
+            )
+            .is_empty()
+        );
     }
 
     #[test]
@@ -262,8 +307,14 @@ mod tests {
         for cgroups in ["", "\n", "0:", "memory", "4:memory", "1:name=memory:/x\n"] {
             assert!(places(cgroups, mount).is_empty(), "{cgroups:?}");
         }
-        for mounts in ["", "\n\n", " - ", "29 23 0:26 / - cgroup2", "29 23 0:26 / /x rw - cgroup2 cgroup2", "/ /x rw - cgroup2 cgroup2 rw"]
-        {
+        for mounts in [
+            "",
+            "\n\n",
+            " - ",
+            "29 23 0:26 / - cgroup2",
+            "29 23 0:26 / /x rw - cgroup2 cgroup2",
+            "/ /x rw - cgroup2 cgroup2 rw",
+        ] {
             assert!(places("0::/\n", mounts).is_empty(), "{mounts:?}");
         }
     }
@@ -277,7 +328,10 @@ mod tests {
             std::fs::remove_file(&path).unwrap();
             counted
         };
-        assert_eq!(counted("low 0\nhigh 0\nmax 41\noom 3\noom_kill 2\noom_group_kill 1\n"), Some(2));
+        assert_eq!(
+            counted("low 0\nhigh 0\nmax 41\noom 3\noom_kill 2\noom_group_kill 1\n"),
+            Some(2)
+        );
         assert_eq!(counted("oom_kill_disable 0\nunder_oom 0\noom_kill 7\n"), Some(7));
         // Before 4.13.
         assert_eq!(counted("oom_kill_disable 0\nunder_oom 0\n"), None);

@@ -6,7 +6,8 @@ use std::path::Path;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
 
-/// The open file. It is opened at the start, so that what the command does to its rights, root directory or file systems is no hindrance.
+/// The open file. It is opened at the start, so that what the command does to its rights, root
+/// directory or file systems is no hindrance.
 pub struct MessageFile(OwnedFd);
 
 impl MessageFile {
@@ -26,7 +27,8 @@ impl MessageFile {
         self.0.as_raw_fd()
     }
 
-    /// Writes the message, in one piece and without waiting, unless the file holds something already: the command has its own message.
+    /// Writes the message, in one piece and without waiting, unless the file holds something
+    /// already: the command has its own message.
     ///
     /// # Errors
     /// As fstat(2) and write(2): `ENOSPC`, `EAGAIN`.

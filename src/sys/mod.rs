@@ -1,7 +1,8 @@
 //! The system calls, and the only `unsafe` code of the project.
 //!
-//! Where nix has a safe wrapper that fits, it is used. Signals, `wait` and `kill` go to libc or to the raw system call: nix's types
-//! have no real-time signals, and the C libraries keep signals 32 and 33 (musl 34 too) out of every mask that passes through them.
+//! Where nix has a safe wrapper that fits, it is used. Signals, `wait` and `kill` go to libc or to
+//! the raw system call: nix's types have no real-time signals, and the C libraries keep signals 32
+//! and 33 (musl 34 too) out of every mask that passes through them.
 
 pub mod clock;
 pub mod descriptors;

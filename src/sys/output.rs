@@ -16,7 +16,8 @@ use super::check;
 /// A pipe takes this much at once or not at all (pipe(7), `PIPE_BUF`). Longer lines are cut.
 const LONGEST_LINE: usize = 4096;
 
-/// stderr, line by line. A line that does not fit now is dropped, and the next one that fits is led by the number of those.
+/// stderr, line by line. A line that does not fit now is dropped, and the next one that fits is led
+/// by the number of those.
 ///
 /// The file description is shared with the command, so `O_NONBLOCK` cannot be set on it.
 pub struct Stderr {
@@ -71,35 +72,52 @@ fn cut<'a>(line: &'a [u8], buffer: &'a mut [u8; LONGEST_LINE]) -> &'a [u8] {
 fn try_write(line: &[u8]) -> nix::Result<()> {
     // SAFETY: stderr is open (with a placeholder, if need be) and never closed.
     let stderr = unsafe { BorrowedFd::borrow_raw(2) };
-    let written = match fstat(stderr).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT) {
+    let written = match fstat(stderr)
+        .map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT)
+    {
         // A file never waits for a reader.
         Ok(SFlag::S_IFREG) => nix::unistd::write(stderr, line),
         _ => match write_nowait(stderr, line) {
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::ESPIPE | Errno::EPERM) => write_reopened(stderr, line),
+            Err(
+                Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL | Errno::ESPIPE | Errno::EPERM,
+            ) => write_reopened(stderr, line),
             written => written,
         },
     }?;
     if written == line.len() { Ok(()) } else { Err(Errno::EAGAIN) }
 }
 
-/// pwritev2(2) with `RWF_NOWAIT`: this one write does not wait. Newer kernels can do it with pipes and sockets, but not with terminals.
+/// pwritev2(2) with `RWF_NOWAIT`: this one write does not wait. Newer kernels can do it with pipes
+/// and sockets, but not with terminals.
 fn write_nowait(stderr: BorrowedFd, line: &[u8]) -> nix::Result<usize> {
     let part = libc::iovec { iov_base: line.as_ptr().cast_mut().cast(), iov_len: line.len() };
     // The offset -1, in two halves, is the current one.
     let (low, high): (libc::c_long, libc::c_long) = (-1, -1);
     let descriptor = libc::c_long::from(stderr.as_raw_fd());
     // SAFETY: the kernel reads one iovec, and the bytes of `line` that it names.
-    let written = unsafe { libc::syscall(libc::SYS_pwritev2, descriptor, &raw const part, 1_usize, low, high, libc::RWF_NOWAIT) };
+    let written = unsafe {
+        libc::syscall(
+            libc::SYS_pwritev2,
+            descriptor,
+            &raw const part,
+            1_usize,
+            low,
+            high,
+            libc::RWF_NOWAIT,
+        )
+    };
     check(written).map(|written| usize::try_from(written).unwrap_or(0))
 }
 
-/// Writes through a file description of our own, which may be non-blocking. Where none can be had (no /proc, a pipe of another user, an
-/// old socket), only if poll(2) sees room: for a whole line in a pipe, and then it waits only if somebody else fills it in between.
+/// Writes through a file description of our own, which may be non-blocking. Where none can be had
+/// (no /proc, a pipe of another user, an old socket), only if poll(2) sees room: for a whole line
+/// in a pipe, and then it waits only if somebody else fills it in between.
 fn write_reopened(stderr: BorrowedFd, line: &[u8]) -> nix::Result<usize> {
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let reopen = |name: &CStr| open(name, flags, Mode::empty());
     // tcgetsid(3) knows only our controlling terminal.
-    let own = reopen(c"/proc/self/fd/2").or_else(|error| tcgetsid(stderr).map_err(|_| error).and_then(|_| reopen(c"/dev/tty")));
+    let own = reopen(c"/proc/self/fd/2")
+        .or_else(|error| tcgetsid(stderr).map_err(|_| error).and_then(|_| reopen(c"/dev/tty")));
     if let Ok(own) = own {
         return nix::unistd::write(own.as_fd(), line);
     }

@@ -27,13 +27,17 @@ pub fn become_subreaper() -> nix::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)
 }
 
-/// We get `signal` when the thread that made us dies (prctl(2), `PR_SET_PDEATHSIG`). nix has no real-time signals for it.
+/// We get `signal` when the thread that made us dies (prctl(2), `PR_SET_PDEATHSIG`). nix has no
+/// real-time signals for it.
 ///
 /// # Errors
 /// None is known for a valid signal.
 pub fn set_parent_death_signal(signal: Signal) -> nix::Result<()> {
     // SAFETY: plain numbers.
-    Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::c_long::from(signal.as_raw())) }).map(drop)
+    Errno::result(unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::c_long::from(signal.as_raw()))
+    })
+    .map(drop)
 }
 
 /// Stops us until somebody continues us. PID 1 does not stop.

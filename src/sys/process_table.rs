@@ -24,7 +24,8 @@ pub(super) struct Entry {
     /// Not a zombie, nor a thread of the kernel.
     lives: bool,
     pub(super) name: Name,
-    /// Whether it descends from us; `None` if that cannot be known, for a process between us has ended while we looked.
+    /// Whether it descends from us; `None` if that cannot be known, for a process between us has
+    /// ended while we looked.
     pub(super) ours: Option<bool>,
 }
 
@@ -34,7 +35,9 @@ pub(super) struct Name([u8; 15]);
 
 impl Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.0.split(|byte| *byte == 0).next().unwrap_or_default()))
+        f.write_str(&String::from_utf8_lossy(
+            self.0.split(|byte| *byte == 0).next().unwrap_or_default(),
+        ))
     }
 }
 
@@ -42,7 +45,8 @@ impl Display for Name {
 pub(super) struct ProcessTable(Vec<Entry>);
 
 impl ProcessTable {
-    /// `None` where /proc is missing or belongs to another PID namespace, or memory or descriptors are short: then we are not in it.
+    /// `None` where /proc is missing or belongs to another PID namespace, or memory or descriptors
+    /// are short: then we are not in it.
     pub(super) fn read() -> Option<Self> {
         let own_pid = getpid().as_raw();
         if Entry::read("self")?.pid != own_pid {
@@ -71,7 +75,8 @@ impl ProcessTable {
         self.0.get(at).copied()
     }
 
-    /// Marks our descendants, and the others. Children usually have higher pids than their parents, so one pass finds nearly all of them.
+    /// Marks our descendants, and the others. Children usually have higher pids than their parents,
+    /// so one pass finds nearly all of them.
     fn mark_ours(&mut self, own_pid: i32) {
         let mut changed = true;
         while std::mem::take(&mut changed) {
@@ -109,8 +114,8 @@ impl ProcessTable {
         result
     }
 
-    /// A child of the program that became us may share its group with us or with strangers. 0 is a group of another namespace, and to
-    /// kill(2) -1 is no group.
+    /// A child of the program that became us may share its group with us or with strangers. 0 is a
+    /// group of another namespace, and to kill(2) -1 is no group.
     fn is_our_group(&self, group: i32) -> bool {
         group > 1 && !self.0.iter().any(|entry| entry.group == group && entry.ours == Some(false))
     }
@@ -123,8 +128,14 @@ impl Entry {
     /// `of`: a pid, or `self`.
     fn read(of: impl Display) -> Option<Self> {
         let mut path = [0_u8; 32];
-        std::io::Write::write_fmt(&mut path.as_mut_slice(), format_args!("/proc/{of}/stat\0")).ok()?;
-        let file = open(CStr::from_bytes_until_nul(&path).ok()?, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).ok()?;
+        std::io::Write::write_fmt(&mut path.as_mut_slice(), format_args!("/proc/{of}/stat\0"))
+            .ok()?;
+        let file = open(
+            CStr::from_bytes_until_nul(&path).ok()?,
+            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .ok()?;
         let mut text = [0_u8; 512];
         let length = read(&file, &mut text).ok()?;
         Self::parse(text.get(..length)?)
@@ -132,7 +143,8 @@ impl Entry {
 
     /// The name in the second field may hold anything, so the rest is counted from the last `)`.
     fn parse(stat: &[u8]) -> Option<Self> {
-        let pid = std::str::from_utf8(stat.split(|byte| *byte == b' ').next()?).ok()?.parse().ok()?;
+        let pid =
+            std::str::from_utf8(stat.split(|byte| *byte == b' ').next()?).ok()?.parse().ok()?;
         let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
         let rest = std::str::from_utf8(stat.get(end_of_name + 1..)?).ok()?;
         let mut fields = rest.split_ascii_whitespace();
@@ -144,7 +156,8 @@ impl Entry {
         let started = fields.nth(12)?.parse().ok()?;
         let lives = !matches!(state, "Z" | "X") && flags & KERNEL_THREAD == 0;
         let mut name = Name::default();
-        let text = stat.get(..end_of_name)?.splitn(2, |byte| *byte == b'(').nth(1).unwrap_or_default();
+        let text =
+            stat.get(..end_of_name)?.splitn(2, |byte| *byte == b'(').nth(1).unwrap_or_default();
         name.0.iter_mut().zip(text).for_each(|(place, byte)| *place = *byte);
         Some(Self { pid, parent, group, started, lives, name, ours: None })
     }
@@ -173,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
-        let stat = b"42 (a) R 1 (b) c) S 7 40 39 34816 40 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3\n";
+        let stat =
+            b"42 (a) R 1 (b) c) S 7 40 39 34816 40 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3\n";
         let entry = Entry::parse(stat).unwrap();
         assert_eq!((entry.pid, entry.parent, entry.group, entry.started), (42, 7, 40, 987_654));
         assert_eq!((entry.lives, entry.name.to_string()), (true, "a) R 1 (b) c".to_owned()));
@@ -182,12 +196,35 @@ mod tests {
 
     #[test]
     fn descendants_are_found_whatever_the_order_of_their_pids() {
-        let entry = |pid, parent| Entry { pid, parent, group: pid, started: 0, lives: true, name: Name::default(), ours: None };
-        let mut table = ProcessTable(vec![entry(1, 0), entry(2, 50), entry(3, 2), entry(7, 1), entry(10, 1), entry(50, 10), entry(60, 99)]);
+        let entry = |pid, parent| Entry {
+            pid,
+            parent,
+            group: pid,
+            started: 0,
+            lives: true,
+            name: Name::default(),
+            ours: None,
+        };
+        let mut table = ProcessTable(vec![
+            entry(1, 0),
+            entry(2, 50),
+            entry(3, 2),
+            entry(7, 1),
+            entry(10, 1),
+            entry(50, 10),
+            entry(60, 99),
+        ]);
         table.mark_ours(10);
         let ours: Vec<_> = table.0.iter().map(|entry| (entry.pid, entry.ours)).collect();
-        let expected =
-            [(1, Some(false)), (2, Some(true)), (3, Some(true)), (7, Some(false)), (10, Some(false)), (50, Some(true)), (60, None)];
+        let expected = [
+            (1, Some(false)),
+            (2, Some(true)),
+            (3, Some(true)),
+            (7, Some(false)),
+            (10, Some(false)),
+            (50, Some(true)),
+            (60, None),
+        ];
         assert_eq!(ours, expected);
     }
 

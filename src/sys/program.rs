@@ -21,8 +21,9 @@ pub(super) const SHELL: &CStr = c"/bin/sh";
 /// Where glibc's execvp(3) looks when there is no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
-/// The files that a command's first word may mean, in the order in which execvp(3) tries them, without those that do not exist: the
-/// fewer there are to try, the shorter the time between the child's mask and its exec.
+/// The files that a command's first word may mean, in the order in which execvp(3) tries them,
+/// without those that do not exist: the fewer there are to try, the shorter the time between the
+/// child's mask and its exec.
 #[must_use]
 pub(super) fn candidates(word: &OsStr) -> Vec<CString> {
     let word = word.as_bytes();
@@ -83,8 +84,11 @@ impl NotStarted {
 
     /// The shell that would have run a script without `#!` could not be executed.
     pub(super) fn shell(command: &OsStr, error: Errno) -> Self {
-        let cause =
-            if error == Errno::ENOENT { Cause::NoInterpreter(SHELL.to_string_lossy().into_owned().into()) } else { Cause::Exec(error) };
+        let cause = if error == Errno::ENOENT {
+            Cause::NoInterpreter(SHELL.to_string_lossy().into_owned().into())
+        } else {
+            Cause::Exec(error)
+        };
         Self { command: command.to_owned(), cause }
     }
 
@@ -107,8 +111,12 @@ impl NotStarted {
     #[must_use]
     pub fn exit_status(&self, statuses: FailureStatuses) -> ExitStatus {
         match &self.cause {
-            Cause::Fork(_) | Cause::User(..) | Cause::Unknown(..) | Cause::UnreadableFile(..) => statuses.other,
-            Cause::NotInPath | Cause::NoInterpreter(_) | Cause::Exec(Errno::ENOENT) => statuses.not_found,
+            Cause::Fork(_) | Cause::User(..) | Cause::Unknown(..) | Cause::UnreadableFile(..) => {
+                statuses.other
+            }
+            Cause::NotInPath | Cause::NoInterpreter(_) | Cause::Exec(Errno::ENOENT) => {
+                statuses.not_found
+            }
             Cause::ForeignElf | Cause::Exec(_) => statuses.not_executable,
         }
     }
@@ -118,7 +126,9 @@ impl fmt::Display for NotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let command = &self.command;
         match &self.cause {
-            Cause::Fork(error) => write!(f, "cannot fork to run {command:?}: {}", io::Error::from(*error)),
+            Cause::Fork(error) => {
+                write!(f, "cannot fork to run {command:?}: {}", io::Error::from(*error))
+            }
             Cause::User(user, error) => {
                 write!(f, "cannot run {command:?} as {user}: {}", io::Error::from(*error))?;
                 f.write_str(match error {
@@ -127,14 +137,25 @@ impl fmt::Display for NotStarted {
                     _ => "",
                 })
             }
-            Cause::Unknown(what, name, file) => write!(f, "--user: there is no {what} {name:?} in {file}"),
-            Cause::UnreadableFile(file, error) => write!(f, "--user: cannot read {file}: {}", io::Error::from(*error)),
+            Cause::Unknown(what, name, file) => {
+                write!(f, "--user: there is no {what} {name:?} in {file}")
+            }
+            Cause::UnreadableFile(file, error) => {
+                write!(f, "--user: cannot read {file}: {}", io::Error::from(*error))
+            }
             Cause::NotInPath => write!(f, "cannot run {command:?}: not found in PATH"),
             Cause::NoInterpreter(interpreter) => {
                 write!(f, "cannot run {command:?}: its interpreter {interpreter:?} is missing")?;
-                f.write_str(if interpreter.as_bytes().ends_with(b"\r") { " (the file has CRLF line ends)" } else { "" })
+                f.write_str(if interpreter.as_bytes().ends_with(b"\r") {
+                    " (the file has CRLF line ends)"
+                } else {
+                    ""
+                })
             }
-            Cause::ForeignElf => write!(f, "cannot run {command:?}: an ELF file for another machine, or a damaged one"),
+            Cause::ForeignElf => write!(
+                f,
+                "cannot run {command:?}: an ELF file for another machine, or a damaged one"
+            ),
             Cause::Exec(error) => write!(f, "cannot run {command:?}: {}", io::Error::from(*error)),
         }
     }
@@ -175,11 +196,15 @@ fn missing_interpreter(file: &CString) -> Option<OsString> {
     None
 }
 
-/// What the kernel starts to run this file: the path after `#!`, or the loader that an ELF file names.
+/// What the kernel starts to run this file: the path after `#!`, or the loader that an ELF file
+/// names.
 fn interpreter(head: &[u8]) -> Option<&[u8]> {
     if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next()?.trim_ascii_start();
-        return line.split(|byte| matches!(byte, b' ' | b'\t')).next().filter(|path| !path.is_empty());
+        return line
+            .split(|byte| matches!(byte, b' ' | b'\t'))
+            .next()
+            .filter(|path| !path.is_empty());
     }
     elf_loader(head)
 }
@@ -190,7 +215,10 @@ fn elf_loader(head: &[u8]) -> Option<&[u8]> {
     const PT_INTERP: usize = 3;
     let number = |at: usize, size: usize| {
         let bytes = head.get(at..at.checked_add(size)?)?;
-        bytes.iter().rev().try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))
+        bytes
+            .iter()
+            .rev()
+            .try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))
     };
     if !head.strip_prefix(ELF)?.starts_with(CLASS_64_LITTLE_ENDIAN) {
         return None;
@@ -201,7 +229,8 @@ fn elf_loader(head: &[u8]) -> Option<&[u8]> {
         if number(entry, 4)? != PT_INTERP {
             return None;
         }
-        let (offset, size) = (number(entry.checked_add(8)?, 8)?, number(entry.checked_add(32)?, 8)?);
+        let (offset, size) =
+            (number(entry.checked_add(8)?, 8)?, number(entry.checked_add(32)?, 8)?);
         head.get(offset..offset.checked_add(size)?)?.strip_suffix(b"\0")
     })
 }

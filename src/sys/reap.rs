@@ -14,7 +14,8 @@ pub enum Reap {
     Ended(Pid, Termination),
     /// One was stopped by a signal.
     Stopped(Pid, Signal),
-    /// One waits for its tracer, and that is us, for it has asked to be traced (ptrace(2), `PTRACE_TRACEME`).
+    /// One waits for its tracer, and that is us, for it has asked to be traced (ptrace(2),
+    /// `PTRACE_TRACEME`).
     Trapped(Pid, Signal),
     /// One was continued.
     Continued(Pid),
@@ -26,16 +27,19 @@ pub enum Reap {
 
 /// Asks for one change of state of any child, without waiting.
 ///
-/// waitid(2), because nix's `waitpid` fails on a child that was killed by a real-time signal, with the status lost for good, and because
-/// the status word of wait(2) does not tell a stopped child from one that is traced.
+/// waitid(2), because nix's `waitpid` fails on a child that was killed by a real-time signal, with
+/// the status lost for good, and because the status word of wait(2) does not tell a stopped child
+/// from one that is traced.
 ///
 /// # Errors
 /// Whatever else waitid(2) fails with; none is known.
 pub fn next() -> nix::Result<Reap> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let options = libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG;
-    // SAFETY: waitid(2) fills in one siginfo. With nothing to tell it leaves it zero, which is valid.
-    let (result, info) = unsafe { (libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options), info.assume_init()) };
+    // SAFETY: waitid(2) fills in one siginfo. With nothing to tell it leaves it zero, which is
+    // valid.
+    let (result, info) =
+        unsafe { (libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options), info.assume_init()) };
     match Errno::result(result) {
         Ok(_) => {
             // SAFETY: these are the fields of a siginfo from waitid, or zero.
@@ -52,13 +56,16 @@ pub fn next() -> nix::Result<Reap> {
 fn changed(pid: Pid, code: libc::c_int, status: libc::c_int) -> Reap {
     let signal = Signal::from_raw(status);
     // Linux has no other signals on our architectures.
-    let killed = |core_dumped| Termination::Killed { signal: signal.unwrap_or(Signal::KILL), core_dumped };
+    let killed =
+        |core_dumped| Termination::Killed { signal: signal.unwrap_or(Signal::KILL), core_dumped };
     match code {
         libc::CLD_KILLED => Reap::Ended(pid, killed(false)),
         libc::CLD_DUMPED => Reap::Ended(pid, killed(true)),
         libc::CLD_STOPPED => Reap::Stopped(pid, signal.unwrap_or(Signal::STOP)),
         // Above the low bits stands which event of ptrace(2) it is.
-        libc::CLD_TRAPPED => Reap::Trapped(pid, Signal::from_raw(status & 0x7f).unwrap_or(Signal::STOP)),
+        libc::CLD_TRAPPED => {
+            Reap::Trapped(pid, Signal::from_raw(status & 0x7f).unwrap_or(Signal::STOP))
+        }
         libc::CLD_CONTINUED => Reap::Continued(pid),
         // CLD_EXITED.
         _ => Reap::Ended(pid, Termination::Exited(status.to_le_bytes()[0])),
@@ -68,7 +75,9 @@ fn changed(pid: Pid, code: libc::c_int, status: libc::c_int) -> Reap {
 /// Reaps this child, waiting for its end.
 pub(super) fn wait_for(pid: Pid) {
     // SAFETY: waitpid(2) without a place for the status.
-    while unsafe { libc::waitpid(pid.as_raw(), std::ptr::null_mut(), 0) } == -1 && Errno::last() == Errno::EINTR {}
+    while unsafe { libc::waitpid(pid.as_raw(), std::ptr::null_mut(), 0) } == -1
+        && Errno::last() == Errno::EINTR
+    {}
 }
 
 /// Lets a trapped child go, and delivers the signal that it stopped for (ptrace(2)).
@@ -79,7 +88,9 @@ pub fn detach(pid: Pid, signal: Signal) -> nix::Result<()> {
     // The SIGTRAP of its own exec is for the tracer alone; to the program it would be deadly.
     let deliver = if signal.as_raw() == libc::SIGTRAP { 0 } else { signal.as_raw() };
     // SAFETY: PTRACE_DETACH takes plain numbers and touches no memory.
-    let result = unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw(), 0_usize, libc::c_long::from(deliver)) };
+    let result = unsafe {
+        libc::ptrace(libc::PTRACE_DETACH, pid.as_raw(), 0_usize, libc::c_long::from(deliver))
+    };
     Errno::result(result).map(drop)
 }
 
@@ -91,7 +102,8 @@ mod tests {
     fn codes_and_statuses_are_told_apart() {
         let pid = Pid::from_raw(7).unwrap();
         let rtmax = Signal::from_raw(64).unwrap();
-        let killed = |signal, core_dumped| Reap::Ended(pid, Termination::Killed { signal, core_dumped });
+        let killed =
+            |signal, core_dumped| Reap::Ended(pid, Termination::Killed { signal, core_dumped });
         for (code, status, expected) in [
             (libc::CLD_EXITED, 0, Reap::Ended(pid, Termination::Exited(0))),
             (libc::CLD_EXITED, 255, Reap::Ended(pid, Termination::Exited(255))),

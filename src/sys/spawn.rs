@@ -1,9 +1,10 @@
 //! Starting a command.
 //!
-//! clone(2) with `CLONE_VM | CLONE_VFORK`, as `posix_spawn` does it: we are suspended until the child has executed its program or given up.
-//! So when the call returns, the child is in its process group, has the terminal, and whether the exec failed stands in our own memory.
-//! No window, no pipe, no copy of page tables. The price: a SIGSTOP that hits the child in the instant between its mask and its exec stops
-//! us too, until somebody continues it.
+//! clone(2) with `CLONE_VM | CLONE_VFORK`, as `posix_spawn` does it: we are suspended until the
+//! child has executed its program or given up. So when the call returns, the child is in its
+//! process group, has the terminal, and whether the exec failed stands in our own memory.
+//! No window, no pipe, no copy of page tables. The price: a SIGSTOP that hits the child in the
+//! instant between its mask and its exec stops us too, until somebody continues it.
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io::Write;
@@ -43,7 +44,8 @@ pub struct Surroundings<'a> {
     pub place: Place,
     /// Who it runs as; `None`: as we do.
     pub credentials: Option<&'a Credentials>,
-    /// What it gets of ours; `None`: everything but what exec closes, and variables that name our pid name the child's.
+    /// What it gets of ours; `None`: everything but what exec closes, and variables that name our
+    /// pid name the child's.
     pub auxiliary: Option<Auxiliary>,
 }
 
@@ -57,14 +59,20 @@ pub struct Auxiliary {
 /// Starts a command.
 ///
 /// # Errors
-/// When there is no process for it, or it cannot become its user, or it cannot be executed. Then nothing runs.
-pub fn spawn(command: &[OsString], inherited: &Inherited, surroundings: Surroundings) -> Result<Pid, NotStarted> {
+/// When there is no process for it, or it cannot become its user, or it cannot be executed. Then
+/// nothing runs.
+pub fn spawn(
+    command: &[OsString],
+    inherited: &Inherited,
+    surroundings: Surroundings,
+) -> Result<Pid, NotStarted> {
     let word = command.first().map_or(OsStr::new(""), OsString::as_os_str);
     let files = candidates(word);
     if files.is_empty() {
         return Err(NotStarted::exec(word, Errno::ENOENT, &[]));
     }
-    let arguments = command.iter().filter_map(|argument| CString::new(argument.as_bytes()).ok()).collect();
+    let arguments =
+        command.iter().filter_map(|argument| CString::new(argument.as_bytes()).ok()).collect();
     let mut child = Child { word, files, arguments, inherited, surroundings, at: 0, failure: None };
     match child.start()? {
         Err(Errno::ENOEXEC) if child.files.get(child.at).is_some_and(is_plain_script) => {
@@ -100,25 +108,46 @@ struct Child<'a> {
 impl Child<'_> {
     /// The inner error is that of the exec.
     fn start(&mut self) -> Result<Result<Pid, Errno>, NotStarted> {
-        let arguments: Vec<_> = self.arguments.iter().map(|argument| argument.as_ptr()).chain([ptr::null()]).collect();
+        let arguments: Vec<_> =
+            self.arguments.iter().map(|argument| argument.as_ptr()).chain([ptr::null()]).collect();
         let Surroundings { credentials, auxiliary, .. } = self.surroundings;
-        let main_pid = auxiliary.and_then(|auxiliary| CString::new(format!("MAINPID={}", auxiliary.main?)).ok());
-        let variables: Vec<_> = credentials.map_or(&[][..], Credentials::variables).iter().chain(&main_pid).collect();
+        let main_pid = auxiliary
+            .and_then(|auxiliary| CString::new(format!("MAINPID={}", auxiliary.main?)).ok());
+        let variables: Vec<_> =
+            credentials.map_or(&[][..], Credentials::variables).iter().chain(&main_pid).collect();
         let word = self.word;
         let no_memory = || NotStarted::fork(word, Errno::ENOMEM);
         let mut environment = environment(&variables).ok_or_else(no_memory)?;
-        let pid_variables = if auxiliary.is_none() { PidVariable::find(&environment) } else { Vec::new() };
+        let pid_variables =
+            if auxiliary.is_none() { PidVariable::find(&environment) } else { Vec::new() };
         (self.at, self.failure) = (0, None);
         let room = credentials.map(Credentials::room).unwrap_or_default();
-        let mut task = Task { child: self, arguments: &arguments, environment: &mut environment, pid_variables, room };
+        let mut task = Task {
+            child: self,
+            arguments: &arguments,
+            environment: &mut environment,
+            pid_variables,
+            room,
+        };
         let mut stack = Vec::<MaybeUninit<u8>>::new();
         stack.try_reserve_exact(STACK).map_err(|_| no_memory())?;
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        // SAFETY: the stack is ours alone, and the C library aligns its end. The child uses it and `task` only while we are suspended;
-        // to the compiler this is a call that may change whatever `task` points to.
-        let mut clone = || unsafe { libc::clone(run_child, stack.as_mut_ptr().add(STACK).cast(), flags, (&raw mut task).cast()) };
-        let pid = Errno::result(if credentials.is_some() { staying_dumpable(clone) } else { clone() });
-        let pid = pid.and_then(|pid| Pid::from_raw(pid).ok_or(Errno::ESRCH)).map_err(|error| NotStarted::fork(word, error))?;
+        // SAFETY: the stack is ours alone, and the C library aligns its end. The child uses it and
+        // `task` only while we are suspended; to the compiler this is a call that may
+        // change whatever `task` points to.
+        let mut clone = || unsafe {
+            libc::clone(
+                run_child,
+                stack.as_mut_ptr().add(STACK).cast(),
+                flags,
+                (&raw mut task).cast(),
+            )
+        };
+        let pid =
+            Errno::result(if credentials.is_some() { staying_dumpable(clone) } else { clone() });
+        let pid = pid
+            .and_then(|pid| Pid::from_raw(pid).ok_or(Errno::ESRCH))
+            .map_err(|error| NotStarted::fork(word, error))?;
         if self.failure.is_some() {
             reap::wait_for(pid);
         }
@@ -131,7 +160,8 @@ impl Child<'_> {
 
     fn give_up(&mut self, why: Failure) -> ! {
         self.failure = Some(why);
-        // SAFETY: ends this process without a destructor or an exit handler that would touch the memory that we share.
+        // SAFETY: ends this process without a destructor or an exit handler that would touch the
+        // memory that we share.
         unsafe { libc::_exit(127) }
     }
 }
@@ -147,7 +177,8 @@ struct Task<'t, 'a> {
     room: Vec<libc::gid_t>,
 }
 
-/// The child, up to its exec: in our memory, on a stack of its own, with all signals blocked. Async-signal-safe calls only.
+/// The child, up to its exec: in our memory, on a stack of its own, with all signals blocked.
+/// Async-signal-safe calls only.
 extern "C" fn run_child(task: *mut c_void) -> c_int {
     // SAFETY: `start` passes a `Task`, and does not touch it before we are gone.
     let task = unsafe { &mut *task.cast::<Task<'_, '_>>() };
@@ -172,7 +203,8 @@ extern "C" fn run_child(task: *mut c_void) -> c_int {
         unsafe { libc::execve(file.as_ptr(), task.arguments.as_ptr(), task.environment.as_ptr()) };
         match Errno::last() {
             // Another directory of PATH may have it, and one that may be executed.
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT if searching => {}
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT
+                if searching => {}
             Errno::EACCES => error = Errno::EACCES,
             other => {
                 error = other;
@@ -184,7 +216,8 @@ extern "C" fn run_child(task: *mut c_void) -> c_int {
 }
 
 impl Place {
-    /// For a new child no error is possible (setpgid(2), setsid(2)), but for its terminal: that may be another session's.
+    /// For a new child no error is possible (setpgid(2), setsid(2)), but for its terminal: that may
+    /// be another session's.
     fn take(self, pid: nix::unistd::Pid) {
         match self {
             Self::OwnGroup(terminal) => {
@@ -206,15 +239,16 @@ impl Place {
     }
 }
 
-/// The environment as it was inherited, entries without a `=` too, but for these variables; with a null at the end.
-/// `None` without memory: it may be long, and a stop command starts late.
+/// The environment as it was inherited, entries without a `=` too, but for these variables; with a
+/// null at the end. `None` without memory: it may be long, and a stop command starts late.
 fn environment(variables: &[&CString]) -> Option<Vec<*const c_char>> {
     unsafe extern "C" {
         static environ: *const *const c_char;
     }
     let mut entries = Vec::new();
     let replaced = |entry: &CStr| variables.iter().any(|variable| name(variable) == name(entry));
-    // SAFETY: the C library's array of C strings, null-terminated (environ(7)). We have one thread, and it never sets a variable.
+    // SAFETY: the C library's array of C strings, null-terminated (environ(7)). We have one thread,
+    // and it never sets a variable.
     unsafe {
         let mut next = environ;
         while !next.is_null() && !(*next).is_null() {
@@ -236,7 +270,8 @@ fn name(entry: &CStr) -> Option<&[u8]> {
     entry.to_bytes().split(|byte| *byte == b'=').next()
 }
 
-/// A variable that names the process that it is meant for (sd_listen_fds(3), sd_watchdog_enabled(3)). If that was us, it is our child now.
+/// A variable that names the process that it is meant for (sd_listen_fds(3),
+/// sd_watchdog_enabled(3)). If that was us, it is our child now.
 struct PidVariable {
     /// Its place in the environment.
     at: usize,
@@ -254,7 +289,9 @@ impl PidVariable {
         let ours = entries.filter_map(|(at, entry)| {
             // SAFETY: each entry but the null at the end is a C string.
             let text = unsafe { CStr::from_ptr(*entry) }.to_bytes();
-            let prefix = Self::PREFIXES.into_iter().find(|prefix| text.strip_prefix(*prefix) == Some(own_pid.as_bytes()))?;
+            let prefix = Self::PREFIXES
+                .into_iter()
+                .find(|prefix| text.strip_prefix(*prefix) == Some(own_pid.as_bytes()))?;
             Some(Self { at, prefix, text: [0; 32] })
         });
         ours.collect()

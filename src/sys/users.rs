@@ -25,7 +25,8 @@ pub struct Credentials {
     spec: UserSpec,
     uid: uid_t,
     gid: gid_t,
-    /// Sorted, each once, and `gid` among them: what is not may be given up by a set-group-ID program, and its denials with it.
+    /// Sorted, each once, and `gid` among them: what is not may be given up by a set-group-ID
+    /// program, and its denials with it.
     groups: Vec<gid_t>,
     variables: Vec<CString>,
 }
@@ -33,8 +34,9 @@ pub struct Credentials {
 impl Credentials {
     /// Looks a user up.
     ///
-    /// A name has the groups that /etc/passwd and /etc/group give it; a number has the one of /etc/passwd or, if it is not listed there,
-    /// the one of the same number. With a group in the specification there is that one only.
+    /// A name has the groups that /etc/passwd and /etc/group give it; a number has the one of
+    /// /etc/passwd or, if it is not listed there, the one of the same number. With a group in
+    /// the specification there is that one only.
     ///
     /// # Errors
     /// When a name is unknown, or a file that is there cannot be read.
@@ -42,10 +44,15 @@ impl Credentials {
         Self::look_up(spec, fs::read)
     }
 
-    fn look_up(spec: &UserSpec, read: impl Fn(&'static str) -> io::Result<Vec<u8>>) -> Result<Self, NotStarted> {
+    fn look_up(
+        spec: &UserSpec,
+        read: impl Fn(&'static str) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, NotStarted> {
         let read = |file| match read(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            text => text.map_err(|error| NotStarted::unreadable(file, Errno::from_raw(error.raw_os_error().unwrap_or(0)))),
+            text => text.map_err(|error| {
+                NotStarted::unreadable(file, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+            }),
         };
         let needs_no_passwd = matches!((&spec.user, &spec.group), (NameOrId::Id(_), Some(_)));
         let passwd = if needs_no_passwd { Vec::new() } else { read(PASSWD)? };
@@ -59,7 +66,10 @@ impl Credentials {
             (NameOrId::Name(_), Some(user)) => user.uid,
             (NameOrId::Name(name), None) => return Err(NotStarted::unknown("user", name, PASSWD)),
         };
-        let needs_no_group = matches!((&spec.user, &spec.group), (NameOrId::Id(_), None) | (_, Some(NameOrId::Id(_))));
+        let needs_no_group = matches!(
+            (&spec.user, &spec.group),
+            (NameOrId::Id(_), None) | (_, Some(NameOrId::Id(_)))
+        );
         let group = if needs_no_group { Vec::new() } else { read(GROUP)? };
         let mut listed_groups = lines(&group).filter_map(|fields| Group::parse(&fields));
         let gid = match &spec.group {
@@ -72,7 +82,9 @@ impl Credentials {
         };
         let mut groups = vec![gid];
         if let UserSpec { user: NameOrId::Name(name), group: None } = spec {
-            groups.extend(listed_groups.filter(|group| group.has(name.as_bytes())).map(|group| group.gid));
+            groups.extend(
+                listed_groups.filter(|group| group.has(name.as_bytes())).map(|group| group.gid),
+            );
         }
         groups.sort_unstable();
         groups.dedup();
@@ -93,17 +105,22 @@ impl Credentials {
         vec![0; self.groups.len()]
     }
 
-    /// Makes the calling process this user for good. For a new child that shares our memory, so it makes raw system calls: the C
-    /// library's functions take locks, and would do the same to every thread of ours (nptl(7)).
+    /// Makes the calling process this user for good. For a new child that shares our memory, so it
+    /// makes raw system calls: the C library's functions take locks, and would do the same to
+    /// every thread of ours (nptl(7)).
     ///
-    /// Nothing is needed to stay who one is: setgroups(2), which always needs `CAP_SETGID`, may fail then.
+    /// Nothing is needed to stay who one is: setgroups(2), which always needs `CAP_SETGID`, may
+    /// fail then.
     ///
     /// # Errors
-    /// `EPERM` without `CAP_SETGID` or `CAP_SETUID`, or if there was a way back; `EINVAL` for an id without a place in the user
-    /// namespace. The process is neither the old nor the new user then.
+    /// `EPERM` without `CAP_SETGID` or `CAP_SETUID`, or if there was a way back; `EINVAL` for an id
+    /// without a place in the user namespace. The process is neither the old nor the new user
+    /// then.
     pub(super) fn take(&self, room: &mut [gid_t]) -> nix::Result<()> {
         // SAFETY: the kernel reads that many numbers.
-        let grouped = check(unsafe { libc::syscall(libc::SYS_setgroups, self.groups.len(), self.groups.as_ptr()) });
+        let grouped = check(unsafe {
+            libc::syscall(libc::SYS_setgroups, self.groups.len(), self.groups.as_ptr())
+        });
         if !self.has_groups(room) {
             return Err(grouped.err().unwrap_or(Errno::EPERM));
         }
@@ -118,22 +135,34 @@ impl Credentials {
         if self.is_taken() { Ok(()) } else { Err(Errno::EPERM) }
     }
 
-    /// Whether the supplementary groups of the calling process are ours, for a process with our group.
+    /// Whether the supplementary groups of the calling process are ours, for a process with our
+    /// group.
     fn has_groups(&self, room: &mut [gid_t]) -> bool {
         let Ok(size) = libc::c_int::try_from(room.len()) else { return false };
         // SAFETY: getgroups(2) writes at most `size` numbers, or fails if there are more.
         let count = unsafe { libc::getgroups(size, room.as_mut_ptr()) };
-        let Some(seen) = usize::try_from(count).ok().and_then(|count| room.get_mut(..count)) else { return false };
+        let Some(seen) = usize::try_from(count).ok().and_then(|count| room.get_mut(..count)) else {
+            return false;
+        };
         seen.sort_unstable();
         let all_ours = seen.iter().all(|group| self.groups.binary_search(group).is_ok());
-        all_ours && self.groups.iter().all(|group| *group == self.gid || seen.binary_search(group).is_ok())
+        all_ours
+            && self
+                .groups
+                .iter()
+                .all(|group| *group == self.gid || seen.binary_search(group).is_ok())
     }
 
     fn is_taken(&self) -> bool {
-        let users = getresuid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved].iter().all(|id| id.as_raw() == self.uid));
-        let groups = getresgid().is_ok_and(|ids| [ids.real, ids.effective, ids.saved].iter().all(|id| id.as_raw() == self.gid));
+        let users = getresuid().is_ok_and(|ids| {
+            [ids.real, ids.effective, ids.saved].iter().all(|id| id.as_raw() == self.uid)
+        });
+        let groups = getresgid().is_ok_and(|ids| {
+            [ids.real, ids.effective, ids.saved].iter().all(|id| id.as_raw() == self.gid)
+        });
         // SAFETY: a plain number. If it succeeds, this process is given up.
-        let no_way_back = || self.uid == 0 || check(unsafe { libc::syscall(libc::SYS_setuid, 0) }).is_err();
+        let no_way_back =
+            || self.uid == 0 || check(unsafe { libc::syscall(libc::SYS_setuid, 0) }).is_err();
         users && groups && no_way_back()
     }
 }
@@ -144,11 +173,13 @@ impl fmt::Display for Credentials {
     }
 }
 
-/// The kernel does that itself when root becomes another user, but not for other users with capabilities, nor with
-/// `SECBIT_NO_SETUID_FIXUP` (capabilities(7)). Ambient ones go with the others.
+/// The kernel does that itself when root becomes another user, but not for other users with
+/// capabilities, nor with `SECBIT_NO_SETUID_FIXUP` (capabilities(7)). Ambient ones go with the
+/// others.
 fn drop_capabilities() -> nix::Result<()> {
     const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
-    // The version, and 0 for the calling process; twice the effective, permitted and inheritable set, 32 capabilities each.
+    // The version, and 0 for the calling process; twice the effective, permitted and inheritable
+    // set, 32 capabilities each.
     let (header, none) = ([LINUX_CAPABILITY_VERSION_3, 0], [0_u32; 6]);
     // SAFETY: capset(2) reads two structures of these sizes.
     check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }).map(drop)
@@ -156,8 +187,9 @@ fn drop_capabilities() -> nix::Result<()> {
 
 /// Does `work`, in which a child that shares our memory becomes another user.
 ///
-/// The kernel takes that memory for a secret from then on (`PR_SET_DUMPABLE`, prctl(2)), and us for a process that nobody without
-/// `CAP_SYS_PTRACE` may look at: our /proc/1/fd/1 would be closed to root in an ordinary container.
+/// The kernel takes that memory for a secret from then on (`PR_SET_DUMPABLE`, prctl(2)), and us for
+/// a process that nobody without `CAP_SYS_PTRACE` may look at: our /proc/1/fd/1 would be closed to
+/// root in an ordinary container.
 pub(super) fn staying_dumpable<T>(work: impl FnOnce() -> T) -> T {
     // SAFETY: no argument.
     let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
@@ -176,7 +208,9 @@ fn lines(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
 
 /// As setresuid(2) and its like take it.
 fn id(text: &[u8]) -> Option<u32> {
-    let text = std::str::from_utf8(text).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let text = std::str::from_utf8(text)
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     text.parse().ok().filter(|id| *id != u32::MAX)
 }
 
@@ -196,8 +230,12 @@ impl<'a> User<'a> {
 
     fn variables(&self) -> Vec<CString> {
         let home = if self.home.is_empty() { b"/" } else { self.home };
-        let variables = [(b"HOME=".as_slice(), home), (b"USER=", self.name), (b"LOGNAME=", self.name)];
-        variables.into_iter().filter_map(|(name, value)| CString::new([name, value].concat()).ok()).collect()
+        let variables =
+            [(b"HOME=".as_slice(), home), (b"USER=", self.name), (b"LOGNAME=", self.name)];
+        variables
+            .into_iter()
+            .filter_map(|(name, value)| CString::new([name, value].concat()).ok())
+            .collect()
     }
 }
 
@@ -226,16 +264,25 @@ mod tests {
     const FILES: [(&str, &str); 2] = [
         (
             PASSWD,
-            "root:x:0:0:root:/root:/bin/sh\n# comment\nbroken:x:1\nodd:x:4294967295:5::/:\nodd:x:12x:5::/:\n\
-             app:x:1000:100:An app,,:/srv/app:/bin/false\napp:x:1:1::/second:\nhomeless:x:1001:100:::\n",
+            "root:x:0:0:root:/root:/bin/sh\n# \
+             comment\nbroken:x:1\nodd:x:4294967295:5::/:\nodd:x:12x:5::/:\napp:x:1000:100:An \
+             app,,:/srv/app:/bin/false\napp:x:1:1::/second:\nhomeless:x:1001:100:::\n",
         ),
-        (GROUP, "root:x:0:\nusers:x:100:\nvideo:x:44:other,app\naudio:x:29:app\napple:x:30:apple\ndial:x:20:homeless\nshort:x:9\n"),
+        (
+            GROUP,
+            "root:x:0:\nusers:x:100:\nvideo:x:44:other,app\naudio:x:29:app\napple:x:30:apple\\
+             ndial:x:20:homeless\nshort:x:9\n",
+        ),
     ];
 
     fn find(user: &str, group: Option<&str>) -> Result<Credentials, String> {
-        let parse = |text: &str| text.parse().map_or_else(|_| NameOrId::Name(text.to_owned()), NameOrId::Id);
+        let parse = |text: &str| {
+            text.parse().map_or_else(|_| NameOrId::Name(text.to_owned()), NameOrId::Id)
+        };
         let spec = UserSpec { user: parse(user), group: group.map(parse) };
-        let read = |file: &str| Ok(FILES.into_iter().find(|(name, _)| *name == file).expect("a file").1.into());
+        let read = |file: &str| {
+            Ok(FILES.into_iter().find(|(name, _)| *name == file).expect("a file").1.into())
+        };
         Credentials::look_up(&spec, read).map_err(|error| error.to_string())
     }
 
@@ -267,7 +314,10 @@ mod tests {
     #[test]
     fn variables_are_those_of_a_name() {
         let variables = |user| find(user, None).expect("a user").variables;
-        assert_eq!(variables("app"), [c"HOME=/srv/app".to_owned(), c"USER=app".to_owned(), c"LOGNAME=app".to_owned()]);
+        assert_eq!(
+            variables("app"),
+            [c"HOME=/srv/app".to_owned(), c"USER=app".to_owned(), c"LOGNAME=app".to_owned()]
+        );
         assert_eq!(variables("homeless")[0], c"HOME=/".to_owned());
         assert!(variables("1000").is_empty());
     }
@@ -275,10 +325,19 @@ mod tests {
     #[test]
     fn who_is_not_listed_or_in_a_broken_line_is_unknown() {
         for name in ["nobody", "broken", "odd", "# comment", "An app,,"] {
-            assert_eq!(find(name, None), Err(format!("--user: there is no user {name:?} in /etc/passwd")));
+            assert_eq!(
+                find(name, None),
+                Err(format!("--user: there is no user {name:?} in /etc/passwd"))
+            );
         }
-        assert_eq!(find("app", Some("wheel")), Err("--user: there is no group \"wheel\" in /etc/group".to_owned()));
-        assert_eq!(find("1", Some("short")), Err("--user: there is no group \"short\" in /etc/group".to_owned()));
+        assert_eq!(
+            find("app", Some("wheel")),
+            Err("--user: there is no group \"wheel\" in /etc/group".to_owned())
+        );
+        assert_eq!(
+            find("1", Some("short")),
+            Err("--user: there is no group \"short\" in /etc/group".to_owned())
+        );
     }
 
     #[test]
@@ -287,8 +346,12 @@ mod tests {
         let absent = |_| Err(Errno::ENOENT.into());
         let forbidden = |_| Err(Errno::EACCES.into());
         assert_eq!(Credentials::look_up(&spec(None), absent).map(|found| found.gid), Ok(5));
-        let error = Credentials::look_up(&spec(None), forbidden).expect_err("a failure").to_string();
+        let error =
+            Credentials::look_up(&spec(None), forbidden).expect_err("a failure").to_string();
         assert!(error.starts_with("--user: cannot read /etc/passwd: Permission denied"), "{error}");
-        assert_eq!(Credentials::look_up(&spec(Some(NameOrId::Id(6))), forbidden).map(|found| found.gid), Ok(6));
+        assert_eq!(
+            Credentials::look_up(&spec(Some(NameOrId::Id(6))), forbidden).map(|found| found.gid),
+            Ok(6)
+        );
     }
 }

@@ -19,14 +19,29 @@ const CATATONIT: Peer = Peer {
         ("-z ;", "1 err"),
     ],
     differences: &[
-        differs("mask", "0000008000380200", "0000008000000200", "the command's mask and dispositions are the inherited ones"),
-        differs("mask -g", "0000008000380200", "0000008000000200", "the command's mask and dispositions are the inherited ones"),
+        differs(
+            "mask",
+            "0000008000380200",
+            "0000008000000200",
+            "the command's mask and dispositions are the inherited ones",
+        ),
+        differs(
+            "mask -g",
+            "0000008000380200",
+            "0000008000000200",
+            "the command's mask and dispositions are the inherited ones",
+        ),
         differs("directory of the init", "/usr", "/", "we hold no directory"),
         differs("directory of the init -g", "/usr", "/", "we hold no directory"),
         differs("--vers", "0 out", "1 err", "long options are not abbreviated"),
         differs("; say -z", "1 err", "0 out", "options end at the first word"),
         differs("; -- exit 3", "3", "134 err", "options end at the first word"),
-        differs("exec of a damaged ELF file", "4, 1 lines", "1, 1 lines", "a damaged or foreign ELF file is no script"),
+        differs(
+            "exec of a damaged ELF file",
+            "4, 1 lines",
+            "1, 1 lines",
+            "a damaged or foreign ELF file is no script",
+        ),
         differs(
             "forwarding, as PID 1",
             "4->[] 5->[] 6->[] 7->[] 8->[] 11->[] 17->[] 20->[] 21->[] 22->[] 31->[] 32->[] 33->[]",
@@ -54,7 +69,9 @@ fn the_same_statuses_where_nothing_runs() {
 
 #[test]
 fn the_same_surroundings_of_the_command() {
-    CATATONIT.compare(|init| [scenarios::inheritance(init, ""), scenarios::inheritance(init, "-g")].concat());
+    CATATONIT.compare(|init| {
+        [scenarios::inheritance(init, ""), scenarios::inheritance(init, "-g")].concat()
+    });
 }
 
 #[test]
@@ -68,13 +85,20 @@ fn the_same_signals_arrive() {
 
 #[test]
 fn the_same_receivers_of_a_signal() {
-    CATATONIT
-        .compare(|init| ["", "-g"].map(|options| seen(format!("target {options}"), target(&init.probe(options, WITH_A_MEMBER)))).to_vec());
+    CATATONIT.compare(|init| {
+        ["", "-g"]
+            .map(|options| {
+                seen(format!("target {options}"), target(&init.probe(options, WITH_A_MEMBER)))
+            })
+            .to_vec()
+    });
 }
 
 #[test]
 fn the_same_end_of_those_left() {
-    CATATONIT.compare(|init| [scenarios::leftovers(init, ""), scenarios::leftovers(init, "-g")].concat());
+    CATATONIT.compare(|init| {
+        [scenarios::leftovers(init, ""), scenarios::leftovers(init, "-g")].concat()
+    });
 }
 
 #[test]
@@ -114,7 +138,12 @@ fn the_same_command_lines() {
 #[test]
 fn the_same_variables() {
     CATATONIT.compare(|init| {
-        let values = [("CATATONIT_DEBUG", ""), ("CATATONIT_DEBUG", "0"), ("CATATONIT_LOG", ""), ("CATATONIT_LOG", "x")];
+        let values = [
+            ("CATATONIT_DEBUG", ""),
+            ("CATATONIT_DEBUG", "0"),
+            ("CATATONIT_LOG", ""),
+            ("CATATONIT_LOG", "x"),
+        ];
         let look = |scenario: &_| outcome(&run(scenario));
         variables(init, "", &values, look, "")
     });
@@ -131,12 +160,17 @@ fn the_same_pause() {
         let one = |signal: i32| {
             let mut running = start(&init.probe("-P", "say started"));
             let ready = || {
-                running.init.status("Name") == "catatonit" && running.init.status("SigBlk") != "0000000000000000" && running.init.is_idle()
+                running.init.status("Name") == "catatonit"
+                    && running.init.status("SigBlk") != "0000000000000000"
+                    && running.init.is_idle()
             };
             wait_until("it to pause", ready);
             running.signal(signal);
             if [2, 15].contains(&signal) {
-                return seen(format!("pause and {signal}"), format!("{} {:?}", running.exit_status(), running.stdout.rest()));
+                return seen(
+                    format!("pause and {signal}"),
+                    format!("{} {:?}", running.exit_status(), running.stdout.rest()),
+                );
             }
             let ended = || !matches!(running.init.state(), Some('S' | 'R' | 'T'));
             wait_until("an answer", || ended() || running.init.is_idle());

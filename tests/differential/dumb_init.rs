@@ -30,11 +30,36 @@ const DUMB_INIT: Peer = Peer {
         ("[20, 18], as PID 1", "18 64 STSS"),
     ],
     differences: &[
-        differs("ignored", "[50]", "[1, 13, 50]", "the command's mask and dispositions are the inherited ones"),
-        differs("mask", "0000000000000000", "0000008000000200", "the command's mask and dispositions are the inherited ones"),
-        differs("ignored -c", "[50]", "[1, 13, 50]", "the command's mask and dispositions are the inherited ones"),
-        differs("mask -c", "0000000000000000", "0000008000000200", "the command's mask and dispositions are the inherited ones"),
-        differs("exec of a damaged ELF file", "4, 1 lines", "2, 1 lines", "a damaged or foreign ELF file is no script"),
+        differs(
+            "ignored",
+            "[50]",
+            "[1, 13, 50]",
+            "the command's mask and dispositions are the inherited ones",
+        ),
+        differs(
+            "mask",
+            "0000000000000000",
+            "0000008000000200",
+            "the command's mask and dispositions are the inherited ones",
+        ),
+        differs(
+            "ignored -c",
+            "[50]",
+            "[1, 13, 50]",
+            "the command's mask and dispositions are the inherited ones",
+        ),
+        differs(
+            "mask -c",
+            "0000000000000000",
+            "0000008000000200",
+            "the command's mask and dispositions are the inherited ones",
+        ),
+        differs(
+            "exec of a damaged ELF file",
+            "4, 1 lines",
+            "2, 1 lines",
+            "a damaged or foreign ELF file is no script",
+        ),
         differs("--vers", "0 err", "1 err", "long options are not abbreviated"),
         differs("--rew=15:3 ;", "0", "1 err", "long options are not abbreviated"),
         differs("-r 15:32 ;", "1 err", "0", "all signals can be rewritten"),
@@ -56,13 +81,17 @@ fn the_same_statuses_where_nothing_runs() {
 
 #[test]
 fn the_same_surroundings_of_the_command() {
-    DUMB_INIT.compare(|init| [scenarios::inheritance(init, ""), scenarios::inheritance(init, "-c")].concat());
+    DUMB_INIT.compare(|init| {
+        [scenarios::inheritance(init, ""), scenarios::inheritance(init, "-c")].concat()
+    });
 }
 
 #[test]
 fn the_same_signals_arrive() {
     const STOPS: &[i32] = &[20, 21, 22, 32, 33];
-    DUMB_INIT.compare(|init| [scenarios::forwarding(init, "", STOPS), scenarios::forwarding(init, "-c", STOPS)].concat());
+    DUMB_INIT.compare(|init| {
+        [scenarios::forwarding(init, "", STOPS), scenarios::forwarding(init, "-c", STOPS)].concat()
+    });
 }
 
 #[test]
@@ -78,13 +107,19 @@ fn the_same_receivers_of_a_signal() {
 #[test]
 fn the_same_end_of_those_left() {
     DUMB_INIT.compare(|init| {
-        [scenarios::leftovers(init, ""), scenarios::leftovers(init, "-c"), scenarios::leftovers(init, "-r 15:12")].concat()
+        [
+            scenarios::leftovers(init, ""),
+            scenarios::leftovers(init, "-c"),
+            scenarios::leftovers(init, "-r 15:12"),
+        ]
+        .concat()
     });
 }
 
 #[test]
 fn the_same_on_a_terminal() {
-    DUMB_INIT.compare(|init| [scenarios::terminal(init, ""), scenarios::terminal(init, "-c")].concat());
+    DUMB_INIT
+        .compare(|init| [scenarios::terminal(init, ""), scenarios::terminal(init, "-c")].concat());
 }
 
 #[test]
@@ -159,7 +194,8 @@ fn the_same_rewriting() {
             "-cr 10:12",
             "-r 9:10 -r 19:10",
         ];
-        let rewritten = rewrites.iter().flat_map(|options| scenarios::arrivals(init, options, &[10, 12, 17]));
+        let rewritten =
+            rewrites.iter().flat_map(|options| scenarios::arrivals(init, options, &[10, 12, 17]));
         rewritten.collect()
     });
 }
@@ -168,7 +204,9 @@ fn the_same_rewriting() {
 fn the_same_stops() {
     DUMB_INIT.compare(|init| {
         let lines = ["", "-c", "-r 20:20 -r 21:21 -r 22:22", "-r 20:0 -r 21:10 -r 22:12"];
-        let one = |options: &&str| [20, 21, 22].map(|signal| scenarios::arrivals(init, options, &[signal, 18])).concat();
+        let one = |options: &&str| {
+            [20, 21, 22].map(|signal| scenarios::arrivals(init, options, &[signal, 18])).concat()
+        };
         lines.iter().flat_map(one).collect()
     });
 }
@@ -190,7 +228,11 @@ fn in_one_group_with_the_child_a_key_is_one_signal() {
         if !init.is_pid_1 {
             return;
         }
-        let words = [vec![init.path.display().to_string()], with_probe("-c", "block-all say ready until 12")].concat();
+        let words = [
+            vec![init.path.display().to_string()],
+            with_probe("-c", "block-all say ready until 12"),
+        ]
+        .concat();
         let mut pty = Pty::under(&words.iter().map(String::as_str).collect::<Vec<_>>());
         pty.expect("ready\r\n");
         // It looks later than the child, else two signals may become one.

@@ -25,36 +25,81 @@ const TINI: Peer = Peer {
     differences: &[
         differs("directory of the init", "/usr", "/", "we hold no directory"),
         differs("directory of the init -s -g", "/usr", "/", "we hold no directory"),
-        differs("exec of a damaged ELF file", "4, 1 lines", "126, 1 lines", "a damaged or foreign ELF file is no script"),
-        differs("exec of below a file", "1, 1 lines", "126, 1 lines", "126 is for all that is found and does not run"),
+        differs(
+            "exec of a damaged ELF file",
+            "4, 1 lines",
+            "126, 1 lines",
+            "a damaged or foreign ELF file is no script",
+        ),
+        differs(
+            "exec of below a file",
+            "1, 1 lines",
+            "126, 1 lines",
+            "126 is for all that is found and does not run",
+        ),
         differs(
             "forwarding -s, as PID 1",
             "4->[] 5->[] 6->[] 7->[] 8->[] 11->[] 17->[] 21->[] 22->[] 31->[] 32->[] 33->[]",
             "17->[]",
             "no signal is lost",
         ),
-        differs("forwarding -s, not as PID 1", "17->[] 21->[] 22->[]", "17->[]", "no signal is lost"),
+        differs(
+            "forwarding -s, not as PID 1",
+            "17->[] 21->[] 22->[]",
+            "17->[]",
+            "no signal is lost",
+        ),
         differs(
             "forwarding -g, as PID 1",
             "4->[] 5->[] 6->[] 7->[] 8->[] 11->[] 17->[] 21->[] 22->[] 31->[] 32->[] 33->[]",
             "17->[]",
             "no signal is lost",
         ),
-        differs("forwarding -g, not as PID 1", "17->[] 21->[] 22->[]", "17->[]", "no signal is lost"),
+        differs(
+            "forwarding -g, not as PID 1",
+            "17->[] 21->[] 22->[]",
+            "17->[]",
+            "no signal is lost",
+        ),
         differs("-svvv ;", "0 out", "0 err", "the log goes to stderr"),
         differs("-vvv -g -s -- ;", "0 out", "0 err", "the log goes to stderr"),
         differs("; say -z, as PID 1", "1 err", "0 out", "options end at the first word"),
         differs("; say -z, not as PID 1", "1 err", "0 out err", "options end at the first word"),
         differs("-s -e 143 ; die 15", "0", "0 err", "a death by a signal is told"),
-        differs("-s -e 127 /no/such/command", "0 err", "127 err", "only a command's status is remapped"),
+        differs(
+            "-s -e 127 /no/such/command",
+            "0 err",
+            "127 err",
+            "only a command's status is remapped",
+        ),
         differs("-p TERM ;, as PID 1", "1 err", "0", "any name or number of a signal is taken"),
-        differs("-p TERM ;, not as PID 1", "1 err", "0 err", "any name or number of a signal is taken"),
+        differs(
+            "-p TERM ;, not as PID 1",
+            "1 err",
+            "0 err",
+            "any name or number of a signal is taken",
+        ),
         differs("-p sigterm ;, as PID 1", "1 err", "0", "any name or number of a signal is taken"),
-        differs("-p sigterm ;, not as PID 1", "1 err", "0 err", "any name or number of a signal is taken"),
+        differs(
+            "-p sigterm ;, not as PID 1",
+            "1 err",
+            "0 err",
+            "any name or number of a signal is taken",
+        ),
         differs("-p 9 ;, as PID 1", "1 err", "0", "any name or number of a signal is taken"),
-        differs("-p 9 ;, not as PID 1", "1 err", "0 err", "any name or number of a signal is taken"),
+        differs(
+            "-p 9 ;, not as PID 1",
+            "1 err",
+            "0 err",
+            "any name or number of a signal is taken",
+        ),
         differs("-p SIGRTMIN ;, as PID 1", "1 err", "0", "any name or number of a signal is taken"),
-        differs("-p SIGRTMIN ;, not as PID 1", "1 err", "0 err", "any name or number of a signal is taken"),
+        differs(
+            "-p SIGRTMIN ;, not as PID 1",
+            "1 err",
+            "0 err",
+            "any name or number of a signal is taken",
+        ),
         differs("TINI_VERBOSITY=x -s", "0", "1 err", "bad input starts nothing"),
         differs("TINI_VERBOSITY=-1 -s", "0 out", "1 err", "bad input starts nothing"),
         differs("TINI_VERBOSITY=3 -s", "0 out", "0 err", "the log goes to stderr"),
@@ -77,7 +122,9 @@ fn the_same_statuses_where_nothing_runs() {
 
 #[test]
 fn the_same_surroundings_of_the_command() {
-    TINI.compare(|init| [scenarios::inheritance(init, ""), scenarios::inheritance(init, "-s -g")].concat());
+    TINI.compare(|init| {
+        [scenarios::inheritance(init, ""), scenarios::inheritance(init, "-s -g")].concat()
+    });
 }
 
 #[test]
@@ -92,8 +139,13 @@ fn the_same_signals_arrive() {
 #[test]
 fn the_same_receivers_of_a_signal() {
     TINI.compare(|init| {
-        let mut all =
-            variables(init, "", &[("TINI_KILL_PROCESS_GROUP", ""), ("TINI_KILL_PROCESS_GROUP", "0"), ("X", "")], target, WITH_A_MEMBER);
+        let mut all = variables(
+            init,
+            "",
+            &[("TINI_KILL_PROCESS_GROUP", ""), ("TINI_KILL_PROCESS_GROUP", "0"), ("X", "")],
+            target,
+            WITH_A_MEMBER,
+        );
         all.push(seen("target -g", target(&init.probe("-g", WITH_A_MEMBER))));
         all
     });
@@ -101,7 +153,14 @@ fn the_same_receivers_of_a_signal() {
 
 #[test]
 fn the_same_end_of_those_left() {
-    TINI.compare(|init| [scenarios::leftovers(init, ""), scenarios::leftovers(init, "-s"), scenarios::leftovers(init, "-g")].concat());
+    TINI.compare(|init| {
+        [
+            scenarios::leftovers(init, ""),
+            scenarios::leftovers(init, "-s"),
+            scenarios::leftovers(init, "-g"),
+        ]
+        .concat()
+    });
 }
 
 #[test]
@@ -168,7 +227,13 @@ fn the_same_variables() {
         let look = |scenario: &_| outcome(&run(scenario));
         let mut all = variables(init, "-s", &values, look, "");
         all.extend(variables(init, "-s -vvv", &values, look, ""));
-        all.extend(variables(init, "", &[("TINI_SUBREAPER", ""), ("TINI_SUBREAPER", "0"), ("FIRSTMATE_VERBOSE", "3")], look, ""));
+        all.extend(variables(
+            init,
+            "",
+            &[("TINI_SUBREAPER", ""), ("TINI_SUBREAPER", "0"), ("FIRSTMATE_VERBOSE", "3")],
+            look,
+            "",
+        ));
         all
     });
 }
@@ -176,8 +241,15 @@ fn the_same_variables() {
 #[test]
 fn the_same_orphans_are_adopted() {
     TINI.compare(|init| {
-        let all = [("", &[][..]), ("-s", &[]), ("", &[("TINI_SUBREAPER", "")]), ("", &[("TINI_SUBREAPER", "0")])];
-        all.iter().flat_map(|(options, variables)| scenarios::adoption(init, options, variables)).collect()
+        let all = [
+            ("", &[][..]),
+            ("-s", &[]),
+            ("", &[("TINI_SUBREAPER", "")]),
+            ("", &[("TINI_SUBREAPER", "0")]),
+        ];
+        all.iter()
+            .flat_map(|(options, variables)| scenarios::adoption(init, options, variables))
+            .collect()
     });
 }
 
@@ -195,7 +267,12 @@ fn the_same_line_on_a_zombie() {
 fn the_same_signal_at_the_parents_death() {
     TINI.compare(|init| {
         let place = Scenario::inside("fork [", "forever ] forever");
-        let running = start(&init.inside(place, with_probe("-s -p SIGUSR1", "block-all say ready until 10 say told"))).ready();
+        let running =
+            start(&init.inside(
+                place,
+                with_probe("-s -p SIGUSR1", "block-all say ready until 10 say told"),
+            ))
+            .ready();
         running.init.child().signal(libc::SIGKILL);
         running.stdout.expect("told");
         vec![]

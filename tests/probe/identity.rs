@@ -7,14 +7,19 @@ use crate::say;
 pub fn tell() {
     let status = fs::read_to_string("/proc/self/status").expect("/proc");
     let field = |name: &str| {
-        let value = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of that name");
+        let value =
+            status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of that name");
         value.split_whitespace().collect::<Vec<_>>().join(" ")
     };
     // Real, effective, saved, and that of the file system.
     say(format_args!("user {} group {} groups {}", field("Uid:"), field("Gid:"), field("Groups:")));
     let sets = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"].map(field);
     let any = sets.iter().any(|set| set.bytes().any(|digit| digit != b'0'));
-    say(if any { format!("capabilities {}", sets.join(" ")) } else { "no capabilities".to_owned() });
+    say(if any {
+        format!("capabilities {}", sets.join(" "))
+    } else {
+        "no capabilities".to_owned()
+    });
 }
 
 /// The raw calls.
@@ -28,14 +33,17 @@ pub fn become_root() {
         ("setresuid", unsafe { libc::syscall(libc::SYS_setresuid, -1, 0, -1) }),
         ("setreuid", unsafe { libc::syscall(libc::SYS_setreuid, -1, 0) }),
     ];
-    let open: Vec<_> = ways.into_iter().filter(|(_, result)| *result == 0).map(|(name, _)| name).collect();
+    let open: Vec<_> =
+        ways.into_iter().filter(|(_, result)| *result == 0).map(|(name, _)| name).collect();
     say(format_args!("ways {open:?}"));
 }
 
-/// By ambient capabilities (capabilities(7)), as engines give them to a container that does not run as root.
+/// By ambient capabilities (capabilities(7)), as engines give them to a container that does not run
+/// as root.
 pub fn become_privileged(uid: i32, gid: i32) {
     const VERSION_3: u32 = 0x2008_0522;
-    let check = |result: i64, what| assert_eq!(result, 0, "{what}: {}", std::io::Error::last_os_error());
+    let check =
+        |result: i64, what| assert_eq!(result, 0, "{what}: {}", std::io::Error::last_os_error());
     let groups = [gid];
     check(unsafe { libc::syscall(libc::SYS_setgroups, 1, groups.as_ptr()) }, "setgroups");
     check(unsafe { libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) }.into(), "PR_SET_KEEPCAPS");
@@ -51,7 +59,13 @@ pub fn become_privileged(uid: i32, gid: i32) {
     check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) }, "capset");
     for capability in 0..64 {
         if sets[capability / 32][1] >> (capability % 32) & 1 == 1 {
-            check(unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0) }.into(), "ambient");
+            check(
+                unsafe {
+                    libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0)
+                }
+                .into(),
+                "ambient",
+            );
         }
     }
 }

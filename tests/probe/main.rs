@@ -1,11 +1,20 @@
-//! The program that the tests run: before firstmate, to give it a certain inheritance, and under it, as the command.
+//! The program that the tests run: before firstmate, to give it a certain inheritance, and under
+//! it, as the command.
 //!
-//! Its arguments are steps, done one after the other; a step's block of steps stands in `[` and `]`. At their end it exits 0. It has no
-//! Rust `main`, so that what it reports is what it was started with.
+//! Its arguments are steps, done one after the other; a step's block of steps stands in `[` and
+//! `]`. At their end it exits 0. It has no Rust `main`, so that what it reports is what it was
+//! started with.
 #![no_main]
 // Each is one system call with arguments that stand beside it.
 #![allow(clippy::undocumented_unsafe_blocks)]
-#![allow(clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 mod identity;
 mod memory;
@@ -54,7 +63,8 @@ impl Steps {
             "report-on" => report::report(self.number()),
             // Tells its users, groups and capabilities.
             "identity" => identity::tell(),
-            // Tries to become root by each of the system calls for it, and tells which of them work.
+            // Tries to become root by each of the system calls for it, and tells which of them
+            // work.
             "become-root" => identity::become_root(),
             // Tells all arguments of this process; the rest of them are no steps.
             "arguments" => {
@@ -65,7 +75,9 @@ impl Steps {
             "until" => until(self.number()),
             // Waits for one of these without telling; all signals must be blocked.
             "await" => await_signal(self.number()),
-            "sleep-ms" => std::thread::sleep(Duration::from_millis(u64::try_from(self.number()).unwrap())),
+            "sleep-ms" => {
+                std::thread::sleep(Duration::from_millis(u64::try_from(self.number()).unwrap()));
+            }
             "forever" => loop {
                 unsafe { libc::pause() };
             },
@@ -89,7 +101,8 @@ impl Steps {
             "crowd" => crowd(self.number()),
             // Such children, up to the limit of processes.
             "fill" => while child_that_waits() > 0 {},
-            // Sixteen times a child and an exit, and the child does the same, for ever: no pid is there for long.
+            // Sixteen times a child and an exit, and the child does the same, for ever: no pid is
+            // there for long.
             "bomb" => bomb(),
             // Waits for the child that was made last and tells how it ended.
             "wait-last" => wait_for(self.last_child),
@@ -113,17 +126,20 @@ impl Steps {
             "traceme" => assert_eq!(unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) }, 0),
             // COUNT GROUP...
             "setgroups" => {
-                let groups: Vec<_> = (0..self.number()).map(|_| self.number().cast_unsigned()).collect();
+                let groups: Vec<_> =
+                    (0..self.number()).map(|_| self.number().cast_unsigned()).collect();
                 assert_eq!(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) }, 0);
             }
             "setuid" => assert_eq!(unsafe { libc::setuid(self.number().cast_unsigned()) }, 0),
-            // UID, GID: these and no other groups, with all capabilities that this process has, for those that it executes too.
+            // UID, GID: these and no other groups, with all capabilities that this process has, for
+            // those that it executes too.
             "privileged-user" => identity::become_privileged(self.number(), self.number()),
             // BITS of prctl(2), PR_SET_SECUREBITS.
             "securebits" => restrict::securebits(self.number()),
             // CAPABILITY: gone with the next exec, for root too.
             "lose-capability" => restrict::lose_capability(self.number()),
-            // SYSCALL ARGUMENT ERRNO: fails with it from now on; if ARGUMENT is not -1, only where the first argument is that.
+            // SYSCALL ARGUMENT ERRNO: fails with it from now on; if ARGUMENT is not -1, only where
+            // the first argument is that.
             "refuse" => restrict::refuse(self.number(), self.number(), self.number()),
             // Descriptors, limits, places.
             "close" => assert_eq!(unsafe { libc::close(self.number()) }, 0),
@@ -147,7 +163,8 @@ impl Steps {
             // Tells the names of a directory's entries.
             "list" => {
                 let entries = std::fs::read_dir(self.word()).unwrap();
-                entries.for_each(|entry| say(format_args!("entry {:?}", entry.unwrap().file_name())));
+                entries
+                    .for_each(|entry| say(format_args!("entry {:?}", entry.unwrap().file_name())));
             }
             "cd" => std::env::set_current_dir(self.word()).unwrap(),
             "rmdir" => std::fs::remove_dir(self.word()).unwrap(),
@@ -162,7 +179,8 @@ impl Steps {
             "container" => namespace::enter(),
             // The same, but with the /proc that was there.
             "pid-namespace" => namespace::nest(),
-            // PID: the rest of the steps in that process's PID namespace, as a child of a process outside.
+            // PID: the rest of the steps in that process's PID namespace, as a child of a process
+            // outside.
             "join" => namespace::join(self.number()),
             "hide" => namespace::hide(&self.word()),
             // PLACE BYTES: the same, with room for that much.
@@ -261,7 +279,9 @@ fn wait_for_signal() -> (i32, i32, i32, i64) {
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     loop {
         let none = std::ptr::null::<libc::timespec>();
-        let signal = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const all, &raw mut info, none, 8) };
+        let signal = unsafe {
+            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const all, &raw mut info, none, 8)
+        };
         if signal > 0 {
             let value = unsafe { info.si_value() }.sival_ptr as i64;
             let value = if info.si_code == libc::SI_QUEUE { value } else { 0 };
@@ -274,21 +294,39 @@ fn wait_for_signal() -> (i32, i32, i32, i64) {
 fn disposition(signal: i32, handler: libc::sighandler_t) {
     let action: [usize; 4] = [handler, 0, 0, 0];
     let old = std::ptr::null_mut::<usize>();
-    assert_eq!(unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), old, 8) }, 0);
+    assert_eq!(
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, action.as_ptr(), old, 8) },
+        0
+    );
 }
 
 fn mask(signal: i32, how: i32) {
     let set: u64 = 1 << (signal - 1);
-    assert_eq!(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const set, 0_usize, 8) }, 0);
+    assert_eq!(
+        unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const set, 0_usize, 8) },
+        0
+    );
 }
 
 fn mask_all(set: u64) {
-    assert_eq!(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const set, 0_usize, 8) }, 0);
+    assert_eq!(
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const set, 0_usize, 8)
+        },
+        0
+    );
 }
 
 fn queue(pid: i32, signal: i32, value: i32) {
-    let value = libc::sigval { sival_ptr: std::ptr::without_provenance_mut(value.cast_unsigned() as usize) };
-    assert_eq!(unsafe { libc::sigqueue(pid, signal, value) }, 0, "{}", std::io::Error::last_os_error());
+    let value = libc::sigval {
+        sival_ptr: std::ptr::without_provenance_mut(value.cast_unsigned() as usize),
+    };
+    assert_eq!(
+        unsafe { libc::sigqueue(pid, signal, value) },
+        0,
+        "{}",
+        std::io::Error::last_os_error()
+    );
 }
 
 /// In families of up to 50, some of whom outlive their parent.
@@ -320,7 +358,10 @@ fn await_orphan() {
 
 fn await_zombie() {
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    assert_eq!(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, libc::WEXITED | libc::WNOWAIT) }, 0);
+    assert_eq!(
+        unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, libc::WEXITED | libc::WNOWAIT) },
+        0
+    );
 }
 
 fn as_child() {
@@ -355,7 +396,9 @@ fn read_to_end(descriptor: i32) {
 }
 
 fn environment(entries: Vec<OsString>) {
-    let entries = entries.into_iter().map(|entry| CString::new(entry.into_vec()).unwrap().into_raw().cast_const());
+    let entries = entries
+        .into_iter()
+        .map(|entry| CString::new(entry.into_vec()).unwrap().into_raw().cast_const());
     let entries: Vec<_> = entries.chain([std::ptr::null()]).collect();
     unsafe { report::environ = entries.leak().as_ptr() };
 }
@@ -410,7 +453,12 @@ fn open_at(descriptor: i32) {
 fn limit(resource: libc::__rlimit_resource_t, value: i32) {
     let value = u64::try_from(value).unwrap();
     let limit = libc::rlimit { rlim_cur: value, rlim_max: value };
-    assert_eq!(unsafe { libc::setrlimit(resource, &raw const limit) }, 0, "{}", std::io::Error::last_os_error());
+    assert_eq!(
+        unsafe { libc::setrlimit(resource, &raw const limit) },
+        0,
+        "{}",
+        std::io::Error::last_os_error()
+    );
 }
 
 fn die(signal: i32) {
@@ -423,7 +471,8 @@ fn die(signal: i32) {
 }
 
 fn exec(words: &[OsString]) {
-    let words: Vec<CString> = words.iter().map(|word| CString::new(word.clone().into_vec()).unwrap()).collect();
+    let words: Vec<CString> =
+        words.iter().map(|word| CString::new(word.clone().into_vec()).unwrap()).collect();
     let mut pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
     pointers.push(std::ptr::null());
     unsafe { libc::execvp(pointers[0], pointers.as_ptr()) };

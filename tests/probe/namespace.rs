@@ -7,7 +7,8 @@ use std::os::fd::AsRawFd;
 /// The descriptor on which the harness waits for the container's pid, if it passed one.
 const PID_CHANNEL: i32 = 100;
 
-/// Returns as PID 1 of a new namespace; the process that called stays outside and exits as PID 1 does (128+n for a signal).
+/// Returns as PID 1 of a new namespace; the process that called stays outside and exits as PID 1
+/// does (128+n for a signal).
 pub fn enter() {
     let (uid, gid) = unsafe { (libc::getuid(), libc::getgid()) };
     let root = unsafe { libc::geteuid() } == 0;
@@ -98,9 +99,18 @@ fn c_string(text: &str) -> CString {
     CString::new(text).unwrap()
 }
 
-fn mount(what: &CStr, place: &CStr, kind: Option<&CStr>, flags: libc::c_ulong, options: Option<&CStr>) {
+fn mount(
+    what: &CStr,
+    place: &CStr,
+    kind: Option<&CStr>,
+    flags: libc::c_ulong,
+    options: Option<&CStr>,
+) {
     let [kind, options] = [kind, options].map(|text| text.map_or(std::ptr::null(), CStr::as_ptr));
-    check(unsafe { libc::mount(what.as_ptr(), place.as_ptr(), kind, flags, options.cast()) }, "mount");
+    check(
+        unsafe { libc::mount(what.as_ptr(), place.as_ptr(), kind, flags, options.cast()) },
+        "mount",
+    );
 }
 
 fn check(result: i32, what: &str) {

@@ -17,18 +17,28 @@ unsafe extern "C" {
 
 pub fn report(descriptor: i32) {
     let mut out = ManuallyDrop::new(unsafe { File::from_raw_fd(descriptor) });
-    let mut say = |text: std::fmt::Arguments| writeln!(out, "{text}").expect("a place for the report");
+    let mut say =
+        |text: std::fmt::Arguments| writeln!(out, "{text}").expect("a place for the report");
     let (pid, parent) = (unsafe { libc::getpid() }, unsafe { libc::getppid() });
-    say(format_args!("pid {pid} parent {parent} group {} session {}", unsafe { libc::getpgrp() }, unsafe { libc::getsid(0) }));
+    say(format_args!(
+        "pid {pid} parent {parent} group {} session {}",
+        unsafe { libc::getpgrp() },
+        unsafe { libc::getsid(0) }
+    ));
     say(format_args!("mask {:016x}", current_mask()));
     say(format_args!("ignored {:?}", ignored()));
-    let open: Vec<_> = (0..256).filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } >= 0).collect();
+    let open: Vec<_> =
+        (0..256).filter(|fd| unsafe { libc::fcntl(*fd, libc::F_GETFD) } >= 0).collect();
     say(format_args!("descriptors {open:?}"));
     for fd in open {
-        let (flags, status) = unsafe { (libc::fcntl(fd, libc::F_GETFD), libc::fcntl(fd, libc::F_GETFL)) };
+        let (flags, status) =
+            unsafe { (libc::fcntl(fd, libc::F_GETFD), libc::fcntl(fd, libc::F_GETFL)) };
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
         unsafe { libc::fstat(fd, &raw mut stat) };
-        say(format_args!("descriptor {fd} mode {:o} device {} flags {flags:o} {status:o}", stat.st_mode, stat.st_rdev));
+        say(format_args!(
+            "descriptor {fd} mode {:o} device {} flags {flags:o} {status:o}",
+            stat.st_mode, stat.st_rdev
+        ));
     }
     let place = std::fs::metadata(".").map(|place| (place.dev(), place.ino())).ok();
     say(format_args!("cwd {:?} {place:?}", std::env::current_dir().ok()));
@@ -43,7 +53,10 @@ pub fn report(descriptor: i32) {
     }
     let mut entry = unsafe { environ };
     while let text @ 1.. = unsafe { *entry } as usize {
-        say(format_args!("env {}", unsafe { CStr::from_ptr(text as *const c_char) }.to_bytes().escape_ascii()));
+        say(format_args!(
+            "env {}",
+            unsafe { CStr::from_ptr(text as *const c_char) }.to_bytes().escape_ascii()
+        ));
         entry = unsafe { entry.add(1) };
     }
 }

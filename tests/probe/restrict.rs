@@ -6,7 +6,12 @@ pub fn lose_capability(capability: i32) {
 }
 
 pub fn securebits(bits: i32) {
-    assert_eq!(unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits, 0, 0, 0) }, 0, "{}", std::io::Error::last_os_error());
+    assert_eq!(
+        unsafe { libc::prctl(libc::PR_SET_SECUREBITS, bits, 0, 0, 0) },
+        0,
+        "{}",
+        std::io::Error::last_os_error()
+    );
 }
 
 /// A seccomp filter for one system call.
@@ -15,20 +20,31 @@ pub fn refuse(syscall: i32, argument: i32, error: i32) {
     const NUMBER: u32 = 0;
     const ARGUMENT: u32 = 16;
     let load = |from| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, from);
-    let unless =
-        |value: i32, skip| libc::sock_filter { jf: skip, ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value.cast_unsigned()) };
+    let unless = |value: i32, skip| libc::sock_filter {
+        jf: skip,
+        ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value.cast_unsigned())
+    };
     let end = |with| statement(libc::BPF_RET | libc::BPF_K, with);
     let refusal = end(libc::SECCOMP_RET_ERRNO | error.cast_unsigned());
     let allowance = end(libc::SECCOMP_RET_ALLOW);
     let mut filter = if argument < 0 {
         vec![load(NUMBER), unless(syscall, 1), refusal, allowance]
     } else {
-        vec![load(NUMBER), unless(syscall, 3), load(ARGUMENT), unless(argument, 1), refusal, allowance]
+        vec![
+            load(NUMBER),
+            unless(syscall, 3),
+            load(ARGUMENT),
+            unless(argument, 1),
+            refusal,
+            allowance,
+        ]
     };
-    let program = libc::sock_fprog { len: u16::try_from(filter.len()).unwrap(), filter: filter.as_mut_ptr() };
+    let program =
+        libc::sock_fprog { len: u16::try_from(filter.len()).unwrap(), filter: filter.as_mut_ptr() };
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        let result = libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program);
+        let result =
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program);
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     }
 }

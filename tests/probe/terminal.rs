@@ -4,18 +4,29 @@ use std::io::{BufRead, Error, stdin};
 
 pub fn make_controlling() {
     assert!(unsafe { libc::setsid() } > 0, "setsid: {}", Error::last_os_error());
-    assert_eq!(unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) }, 0, "TIOCSCTTY: {}", Error::last_os_error());
+    assert_eq!(
+        unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) },
+        0,
+        "TIOCSCTTY: {}",
+        Error::last_os_error()
+    );
 }
 
 pub fn take_foreground() {
     let mut ttou: libc::sigset_t = unsafe { std::mem::zeroed() };
     unsafe { libc::sigaddset(&raw mut ttou, libc::SIGTTOU) };
     unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const ttou, std::ptr::null_mut()) };
-    assert_eq!(unsafe { libc::tcsetpgrp(0, libc::getpgrp()) }, 0, "tcsetpgrp: {}", Error::last_os_error());
+    assert_eq!(
+        unsafe { libc::tcsetpgrp(0, libc::getpgrp()) },
+        0,
+        "tcsetpgrp: {}",
+        Error::last_os_error()
+    );
     unsafe { libc::sigprocmask(libc::SIG_UNBLOCK, &raw const ttou, std::ptr::null_mut()) };
 }
 
-/// Whose group has the foreground, of our controlling terminal on whatever descriptor; `nobody` if we have none.
+/// Whose group has the foreground, of our controlling terminal on whatever descriptor; `nobody` if
+/// we have none.
 pub fn foreground() -> String {
     let terminal = unsafe { libc::open(c"/dev/tty".as_ptr(), libc::O_RDWR) };
     if terminal < 0 {
@@ -23,7 +34,11 @@ pub fn foreground() -> String {
     }
     let group = unsafe { libc::tcgetpgrp(terminal) };
     unsafe { libc::close(terminal) };
-    if group == unsafe { libc::getpgrp() } { "foreground ours".to_owned() } else { "foreground others".to_owned() }
+    if group == unsafe { libc::getpgrp() } {
+        "foreground ours".to_owned()
+    } else {
+        "foreground others".to_owned()
+    }
 }
 
 /// A line from stdin; any failure is told as well.

@@ -8,9 +8,13 @@ use crate::support::Scenario;
 #[test]
 fn they_run_in_order_after_the_drain_and_their_statuses_do_not_count() {
     for scenario in both() {
-        let scenario = scenario.prepare("block-all").hook("--after", "sleep-ms 50 say one").hook("--after", "say two");
+        let scenario = scenario
+            .prepare("block-all")
+            .hook("--after", "sleep-ms 50 say one")
+            .hook("--after", "say two");
         let main = "daemon [ await 15 sleep-ms 100 say drained ] exit 3";
-        let finished = scenario.hook("--with", "await 15 sleep-ms 50 say with-drained").probe(main).run();
+        let finished =
+            scenario.hook("--with", "await 15 sleep-ms 50 say with-drained").probe(main).run();
         assert_eq!(finished.status, 3);
         assert_eq!(finished.stdout.len(), 4, "{finished:?}");
         assert_eq!(finished.stdout[2..], ["one", "two"]);
@@ -19,11 +23,22 @@ fn they_run_in_order_after_the_drain_and_their_statuses_do_not_count() {
 
 #[test]
 fn they_run_however_the_main_command_ended() {
-    for (options, main, status) in
-        [("", "exit 0", 0), ("", "die 9", 137), ("-e 7", "exit 7", 0), ("-t 50ms", "block-all kill-parent 15 forever", 137)]
-    {
-        let finished = Scenario::container().options(options).hook("--after", "say after exit 9").probe(main).run();
-        assert_eq!((finished.status, finished.stdout), (status, vec!["after".to_owned()]), "{main}");
+    for (options, main, status) in [
+        ("", "exit 0", 0),
+        ("", "die 9", 137),
+        ("-e 7", "exit 7", 0),
+        ("-t 50ms", "block-all kill-parent 15 forever", 137),
+    ] {
+        let finished = Scenario::container()
+            .options(options)
+            .hook("--after", "say after exit 9")
+            .probe(main)
+            .run();
+        assert_eq!(
+            (finished.status, finished.stdout),
+            (status, vec!["after".to_owned()]),
+            "{main}"
+        );
     }
 }
 
@@ -37,7 +52,12 @@ fn none_runs_if_the_main_command_never_did() {
             (scenario.clone().hook("--before", "exit 3").probe("exit 0"), 3),
             (scenario.clone().hook("--before", "kill-parent 15 forever").probe("exit 0"), 143),
             // What is left of the first one is drained, and nothing comes after that.
-            (scenario.hook("--before", "block-all daemon [ await 15 ]").command(["/nothing/here"]), 127),
+            (
+                scenario
+                    .hook("--before", "block-all daemon [ await 15 ]")
+                    .command(["/nothing/here"]),
+                127,
+            ),
         ] {
             let finished = scenario.run();
             assert_eq!((finished.status, finished.stdout.len()), (status, 0), "{finished:?}");
@@ -48,14 +68,18 @@ fn none_runs_if_the_main_command_never_did() {
 #[test]
 fn a_failure_is_only_logged_and_the_next_one_runs() {
     for scenario in both() {
-        let scenario = scenario.hook("--after", "exit 9").hook("--after", "die 9").option("--after", "/nothing/here");
+        let scenario = scenario
+            .hook("--after", "exit 9")
+            .hook("--after", "die 9")
+            .option("--after", "/nothing/here");
         let finished = scenario.hook("--after", "say last").probe("exit 3").run();
         assert_eq!((finished.status, finished.stdout), (3, vec!["last".to_owned()]));
         let name = named("--after");
         let lines = [
             format!("warning: {name} exited with 9"),
             format!("warning: {name} was killed by SIGKILL"),
-            r#"error: cannot run "/nothing/here": No such file or directory (os error 2)"#.to_owned(),
+            r#"error: cannot run "/nothing/here": No such file or directory (os error 2)"#
+                .to_owned(),
         ];
         assert_eq!(told(&finished.stderr), lines);
     }
@@ -79,18 +103,26 @@ fn signals_go_to_it_and_its_end_is_the_containers() {
 #[test]
 fn one_that_takes_longer_than_the_drain_is_killed_and_no_other_runs() {
     for scenario in both() {
-        let scenario = scenario.options("--drain 200ms").hook("--after", "block-all say after forever").hook("--after", "say second");
+        let scenario = scenario
+            .options("--drain 200ms")
+            .hook("--after", "block-all say after forever")
+            .hook("--after", "say second");
         let started = Instant::now();
         let finished = scenario.probe("exit 3").run();
         assert!(started.elapsed() >= Duration::from_millis(200), "{:?}", started.elapsed());
         assert_eq!((finished.status, finished.stdout), (3, vec!["after".to_owned()]));
-        assert_eq!(told(&finished.stderr), [format!("warning: {} has taken too long: killed", named("--after"))]);
+        assert_eq!(
+            told(&finished.stderr),
+            [format!("warning: {} has taken too long: killed", named("--after"))]
+        );
     }
 }
 
 #[test]
 fn without_a_limit_of_the_drain_it_has_none() {
-    let scenario = Scenario::container().options("--drain never").hook("--after", "block-all say after await 10");
+    let scenario = Scenario::container()
+        .options("--drain never")
+        .hook("--after", "block-all say after await 10");
     let running = scenario.probe("exit 3").start();
     running.stdout.expect("after");
     running.init.wait_until_idle();

@@ -5,7 +5,8 @@ use std::fs;
 use super::{both, commands};
 use crate::support::{Directory, Process, Scenario, is_root, skip, wait_until};
 
-/// What a hook says. One beside the main command ends the container, and so does the failure of a stop command.
+/// What a hook says. One beside the main command ends the container, and so does the failure of a
+/// stop command.
 fn run(scenario: &Scenario, hook: &str, steps: &str) -> Vec<String> {
     let (main, end) = match hook {
         "--with" => ("forever", ""),
@@ -26,9 +27,17 @@ const ALL: [&str; 4] = ["--before", "--with", "--after", "--stop-command"];
 fn they_have_dev_null_and_the_output_but_no_other_descriptor() {
     for scenario in both() {
         for hook in ALL {
-            let report = run(&scenario.clone().prepare("open 3 open 7 open 200"), hook, "read-to-end 0 report");
+            let report = run(
+                &scenario.clone().prepare("open 3 open 7 open 200"),
+                hook,
+                "read-to-end 0 report",
+            );
             assert!(report.contains(&"descriptors [0, 1, 2]".to_owned()), "{hook}: {report:?}");
-            let null = format!("descriptor 0 mode {:o} device {} flags 0 ", libc::S_IFCHR | 0o666, libc::makedev(1, 3));
+            let null = format!(
+                "descriptor 0 mode {:o} device {} flags 0 ",
+                libc::S_IFCHR | 0o666,
+                libc::makedev(1, 3)
+            );
             assert!(report.iter().any(|line| line.starts_with(&null)), "{hook}: {report:?}");
         }
     }
@@ -36,7 +45,11 @@ fn they_have_dev_null_and_the_output_but_no_other_descriptor() {
 
 #[test]
 fn they_write_to_stderr_too() {
-    let finished = Scenario::container().hook("--before", "say-err one").hook("--after", "say-err two").probe("exit 0").run();
+    let finished = Scenario::container()
+        .hook("--before", "say-err one")
+        .hook("--after", "say-err two")
+        .probe("exit 0")
+        .run();
     assert_eq!(finished.stderr, ["one", "two"]);
 }
 
@@ -63,9 +76,12 @@ fn all_else_is_as_it_was_inherited() {
 fn the_main_command_has_its_stdin_and_descriptors_after_another_one_ran() {
     for scenario in both() {
         let scenario = scenario.prepare("open 3 open 7 ignore 13 block 10").probe("report");
-        let without_pid = |lines: Vec<String>| -> Vec<String> { lines.into_iter().filter(|line| !line.starts_with("pid ")).collect() };
+        let without_pid = |lines: Vec<String>| -> Vec<String> {
+            lines.into_iter().filter(|line| !line.starts_with("pid ")).collect()
+        };
         let bare = without_pid(scenario.start_without_init().finish().stdout);
-        let others = scenario.hook("--before", "read-to-end 0").hook("--with", "block-all await 15");
+        let others =
+            scenario.hook("--before", "read-to-end 0").hook("--with", "block-all await 15");
         assert_eq!(without_pid(others.run().stdout), bare);
     }
 }
@@ -74,8 +90,10 @@ fn the_main_command_has_its_stdin_and_descriptors_after_another_one_ran() {
 fn what_is_written_to_stdin_is_the_main_commands() {
     let directory = Directory::new();
     let input = directory.file("input", "for the main command\n");
-    let mut command = Scenario::container().hook("--before", "read-to-end 0").command(["cat"]).to_command();
-    let output = command.stdin(fs::File::open(input).expect("it is there")).output().expect("it runs");
+    let mut command =
+        Scenario::container().hook("--before", "read-to-end 0").command(["cat"]).to_command();
+    let output =
+        command.stdin(fs::File::open(input).expect("it is there")).output().expect("it runs");
     assert_eq!(String::from_utf8_lossy(&output.stdout), "for the main command\n");
 }
 
@@ -84,12 +102,21 @@ fn variables_that_name_firstmates_pid_name_the_main_child_for_it_alone() {
     let scenario = Scenario::container().env("LISTEN_PID", "1").env("WATCHDOG_PID", "1");
     for hook in ALL {
         let report = run(&scenario, hook, "report");
-        assert!(["env LISTEN_PID=1", "env WATCHDOG_PID=1"].iter().all(|line| report.contains(&(*line).to_owned())), "{hook}: {report:?}");
+        assert!(
+            ["env LISTEN_PID=1", "env WATCHDOG_PID=1"]
+                .iter()
+                .all(|line| report.contains(&(*line).to_owned())),
+            "{hook}: {report:?}"
+        );
     }
     let report = scenario.hook("--before", "exit 0").probe("report").run().stdout;
     let pid = report[0].split(' ').nth(1).expect("a pid").to_owned();
     assert_ne!(pid, "2", "that was the other command's");
-    assert!(report.contains(&format!("env LISTEN_PID={pid}")) && report.contains(&format!("env WATCHDOG_PID={pid}")), "{report:?}");
+    assert!(
+        report.contains(&format!("env LISTEN_PID={pid}"))
+            && report.contains(&format!("env WATCHDOG_PID={pid}")),
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -103,9 +130,11 @@ fn while_the_main_command_runs_they_know_its_pid() {
 
 #[test]
 fn words_are_split_as_a_shell_does() {
-    let scenario = Scenario::container().hook("--before", r#"arguments 'a  "b"' "c 'd'" e\ f '' "$HOME" * '\n'"#);
+    let scenario = Scenario::container()
+        .hook("--before", r#"arguments 'a  "b"' "c 'd'" e\ f '' "$HOME" * '\n'"#);
     let arguments = scenario.probe("exit 0").run().stdout;
-    let texts: Vec<_> = arguments.iter().skip(2).map(|line| line.rsplit_once(' ').expect("a hash").0).collect();
+    let texts: Vec<_> =
+        arguments.iter().skip(2).map(|line| line.rsplit_once(' ').expect("a hash").0).collect();
     let expected = [
         r#"argument 6 a  \"b\""#,
         r"argument 5 c \'d\'",
@@ -122,7 +151,11 @@ fn words_are_split_as_a_shell_does() {
 fn a_broken_quote_is_bad_input_and_starts_nothing() {
     for hook in ALL {
         let finished = Scenario::container().option(hook, "sh -c 'echo").probe("say main").run();
-        assert_eq!((finished.status, finished.stdout.len(), finished.stderr.len()), (125, 0, 1), "{finished:?}");
+        assert_eq!(
+            (finished.status, finished.stdout.len(), finished.stderr.len()),
+            (125, 0, 1),
+            "{finished:?}"
+        );
         assert!(finished.stderr[0].contains(hook), "{finished:?}");
     }
 }
@@ -132,11 +165,17 @@ fn a_program_is_looked_for_where_firstmate_was_started() {
     let directory = Directory::new();
     directory.file("greet", "echo found");
     directory.file("broken", "#!/no/such/interpreter\n");
-    let scenario = Scenario::container().prepare(&format!("cd {}", directory.path().display())).env("PATH", ".:/usr/bin:/bin");
+    let scenario = Scenario::container()
+        .prepare(&format!("cd {}", directory.path().display()))
+        .env("PATH", ".:/usr/bin:/bin");
     for hook in ["--before", "--with", "--after"] {
         let main = if hook == "--with" { "forever" } else { "exit 0" };
         for name in ["greet", "./greet"] {
-            assert_eq!(scenario.clone().option(hook, name).probe(main).run().stdout, ["found"], "{hook} {name}");
+            assert_eq!(
+                scenario.clone().option(hook, name).probe(main).run().stdout,
+                ["found"],
+                "{hook} {name}"
+            );
         }
         let finished = scenario.clone().option(hook, "./broken").probe(main).run();
         let line = r#"cannot run "./broken": its interpreter "/no/such/interpreter" is missing"#;
@@ -155,16 +194,26 @@ fn the_user_is_for_the_main_command_and_those_beside_it_alone() {
     for hook in ALL {
         let identity = run(&scenario, hook, "identity");
         assert_eq!(identity[0].starts_with(other), hook == "--with", "{hook}: {identity:?}");
-        assert!(hook == "--with" || identity[0].starts_with("user 0 0 0 0 "), "{hook}: {identity:?}");
+        assert!(
+            hook == "--with" || identity[0].starts_with("user 0 0 0 0 "),
+            "{hook}: {identity:?}"
+        );
     }
-    assert!(scenario.hook("--before", "exit 0").probe("identity").run().stdout[0].starts_with(other));
+    assert!(
+        scenario.hook("--before", "exit 0").probe("identity").run().stdout[0].starts_with(other)
+    );
 }
 
 /// What firstmate's descriptors lead to, once it is in `/`.
 fn held(init: Process) -> Vec<String> {
-    wait_until("firstmate in /", || fs::read_link(format!("/proc/{}/cwd", init.0)).expect("a directory").as_os_str() == "/");
+    wait_until("firstmate in /", || {
+        fs::read_link(format!("/proc/{}/cwd", init.0)).expect("a directory").as_os_str() == "/"
+    });
     let counters = ["/memory.oom_control", "/memory.events"];
-    let targets = init.descriptors().into_iter().map(|(_, target)| if target.starts_with("pipe:") { "pipe".into() } else { target });
+    let targets = init
+        .descriptors()
+        .into_iter()
+        .map(|(_, target)| if target.starts_with("pipe:") { "pipe".into() } else { target });
     targets.filter(|target| !counters.iter().any(|counter| target.ends_with(counter))).collect()
 }
 
@@ -174,8 +223,11 @@ fn firstmate_holds_nothing_more_than_the_directory_and_that_only_while_a_command
     let place = directory.path().display().to_string();
     let own = ["/dev/null", "pipe", "pipe", "anon_inode:[signalfd]"];
     for scenario in both() {
-        let scenario = scenario.prepare(&format!("open 3 open 7 cd {place}")).probe("block-all say ready until 10");
-        let scenario = scenario.hook("--before", "exit 0").hook("--with", "block-all say ready until 10");
+        let scenario = scenario
+            .prepare(&format!("open 3 open 7 cd {place}"))
+            .probe("block-all say ready until 10");
+        let scenario =
+            scenario.hook("--before", "exit 0").hook("--with", "block-all say ready until 10");
         let running = scenario.start().ready().ready();
         wait_until("all commands", || commands(&running).len() == 2);
         wait_until("the directory let go", || held(running.init) == own);

@@ -10,7 +10,8 @@ use super::{Process, wait_until};
 pub struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// In the hierarchy of this controller. `None` where there is no such hierarchy, or it is not ours to change.
+    /// In the hierarchy of this controller. `None` where there is no such hierarchy, or it is not
+    /// ours to change.
     pub fn new(controller: &str) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let hierarchy = Path::new("/sys/fs/cgroup").join(controller);
@@ -18,7 +19,11 @@ impl Cgroup {
         let own = own.lines().find_map(|line| line.split_once(&format!(":{controller}:/")))?.1;
         // What is mounted in a container may be its own part only.
         let above = if hierarchy.join(own).exists() { hierarchy.join(own) } else { hierarchy };
-        let path = above.join(format!("firstmate-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        let path = above.join(format!(
+            "firstmate-test-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        ));
         fs::create_dir(&path).ok()?;
         Some(Self(path))
     }

@@ -14,7 +14,11 @@ pub struct Directory(PathBuf);
 impl Directory {
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("firstmate-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "firstmate-test-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).expect("a new directory");
         fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("it is ours");
@@ -27,8 +31,8 @@ impl Directory {
 
     /// A file in it, executable.
     ///
-    /// Another process writes it: while this one had it open, a process that another test forks would hold it too for a moment, and
-    /// nobody could execute it (ETXTBSY).
+    /// Another process writes it: while this one had it open, a process that another test forks
+    /// would hold it too for a moment, and nobody could execute it (ETXTBSY).
     pub fn file(&self, name: impl AsRef<OsStr>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.0.join(name.as_ref());
         let mut shell = Command::new("sh");

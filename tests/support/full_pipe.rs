@@ -22,11 +22,15 @@ impl FullPipe {
         (Self(File::from(reader)), writer)
     }
 
-    /// Takes out what filled it, which must be all that is in it: what is read from now on was written later.
+    /// Takes out what filled it, which must be all that is in it: what is read from now on was
+    /// written later.
     pub fn emptied(mut self) -> File {
         fcntl(&self.0, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("it is open");
         let mut filling = Vec::new();
-        assert_eq!(self.0.read_to_end(&mut filling).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+        assert_eq!(
+            self.0.read_to_end(&mut filling).map_err(|error| error.kind()),
+            Err(ErrorKind::WouldBlock)
+        );
         assert!(!filling.is_empty() && filling.iter().all(|byte| *byte == b'.'), "a line did fit");
         fcntl(&self.0, FcntlArg::F_SETFL(OFlag::empty())).expect("it is open");
         self.0

@@ -14,7 +14,12 @@ impl Lease {
         // SAFETY: no handler; the default action of the lease's SIGIO would be to end us.
         unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
         let lease = Self(File::open(program).expect("a file"));
-        assert_eq!(lease.control(libc::F_SETLEASE, libc::F_WRLCK), 0, "{}", std::io::Error::last_os_error());
+        assert_eq!(
+            lease.control(libc::F_SETLEASE, libc::F_WRLCK),
+            0,
+            "{}",
+            std::io::Error::last_os_error()
+        );
         lease
     }
 

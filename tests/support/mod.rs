@@ -1,4 +1,5 @@
-//! The harness: runs the probe, firstmate on top of it, and the probe again as the command, and waits for what they say.
+//! The harness: runs the probe, firstmate on top of it, and the probe again as the command, and
+//! waits for what they say.
 //!
 //! ```text
 //! probe [container] PREPARATION... exec firstmate OPTIONS... -- probe STEPS...
@@ -35,14 +36,21 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The firstmate under test: the one that cargo built, or the one that the variable names.
 pub fn firstmate() -> PathBuf {
-    std::env::var_os("TESTED_FIRSTMATE").map_or_else(|| env!("CARGO_BIN_EXE_firstmate").into(), PathBuf::from)
+    std::env::var_os("TESTED_FIRSTMATE")
+        .map_or_else(|| env!("CARGO_BIN_EXE_firstmate").into(), PathBuf::from)
 }
 
-/// The probe, which cargo builds as an example beside the tests, or the one that the variable names.
+/// The probe, which cargo builds as an example beside the tests, or the one that the variable
+/// names.
 pub fn probe() -> PathBuf {
-    let beside = || PathBuf::from(env!("CARGO_BIN_EXE_firstmate")).with_file_name("examples").join("probe");
+    let beside =
+        || PathBuf::from(env!("CARGO_BIN_EXE_firstmate")).with_file_name("examples").join("probe");
     let path = std::env::var_os("TESTED_PROBE").map_or_else(beside, PathBuf::from);
-    assert!(path.exists(), "{} is missing: build it with `cargo build --example probe`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: build it with `cargo build --example probe`",
+        path.display()
+    );
     path
 }
 
@@ -169,7 +177,10 @@ impl Scenario {
     }
 
     fn under_firstmate(&self) -> Vec<OsString> {
-        let firstmate = [self.program(firstmate()).into_os_string()].into_iter().chain(self.options.clone()).chain(["--".into()]);
+        let firstmate = [self.program(firstmate()).into_os_string()]
+            .into_iter()
+            .chain(self.options.clone())
+            .chain(["--".into()]);
         firstmate.chain(self.command.clone()).collect()
     }
 
@@ -210,7 +221,10 @@ impl Scenario {
     fn spawn(&self, last: Vec<OsString>) -> Running {
         let mut command = self.assemble(last);
         let stderr = self.stderr.as_ref().map(|to| to.try_clone().expect("a descriptor"));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr.map_or_else(Stdio::piped, Stdio::from));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr.map_or_else(Stdio::piped, Stdio::from));
         let (reader, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
         let (channel, container) = (writer.as_raw_fd(), self.container);
         // SAFETY: dup2, fcntl and prctl are async-signal-safe.
@@ -218,7 +232,9 @@ impl Scenario {
             command.pre_exec(move || {
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 // dup2 leaves a descriptor that is there already as it is: closed by exec.
-                if container && (libc::dup2(channel, 100) < 0 || libc::fcntl(100, libc::F_SETFD, 0) < 0) {
+                if container
+                    && (libc::dup2(channel, 100) < 0 || libc::fcntl(100, libc::F_SETFD, 0) < 0)
+                {
                     return Err(std::io::Error::last_os_error());
                 }
                 Ok(())
@@ -232,8 +248,12 @@ impl Scenario {
         let stderr = child.stderr.take().map_or_else(|| Lines::read(std::io::empty()), Lines::read);
         let init = if self.container {
             let mut text = String::new();
-            BufReader::new(std::fs::File::from(reader)).read_line(&mut text).expect("the container's pid");
-            Process(text.trim().parse().unwrap_or_else(|_| panic!("no container: {:?}", stderr.rest())))
+            BufReader::new(std::fs::File::from(reader))
+                .read_line(&mut text)
+                .expect("the container's pid");
+            Process(
+                text.trim().parse().unwrap_or_else(|_| panic!("no container: {:?}", stderr.rest())),
+            )
         } else {
             outer
         };
@@ -277,7 +297,8 @@ impl Running {
     }
 }
 
-/// Whoever runs the tests may have left descriptors and ignored signals behind; glibc's posix_spawn ignores 32 and 33.
+/// Whoever runs the tests may have left descriptors and ignored signals behind; glibc's posix_spawn
+/// ignores 32 and 33.
 fn start_clean() {
     let default = [0_usize; 4];
     for signal in 1..=64 {
@@ -303,10 +324,13 @@ fn wait(child: &mut Child, stderr: &Lines) -> i32 {
 impl Drop for Running {
     fn drop(&mut self) {
         // PID 1 takes everybody with it, an ordinary firstmate nobody.
-        if matches!(self.child.try_wait(), Ok(None)) && u32::try_from(self.init.0) == Ok(self.child.id()) {
+        if matches!(self.child.try_wait(), Ok(None))
+            && u32::try_from(self.init.0) == Ok(self.child.id())
+        {
             self.init.kill_descendants();
         }
-        // A child that is not reaped yet cannot be mistaken for another; PID 1 dies with the process outside.
+        // A child that is not reaped yet cannot be mistaken for another; PID 1 dies with the
+        // process outside.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -13,7 +13,12 @@ impl Process {
     pub fn signal(self, signal: i32) {
         assert!(self.0 > 1);
         // SAFETY: two plain numbers.
-        assert_eq!(unsafe { libc::kill(self.0, signal) }, 0, "kill {self:?} {signal}: {}", std::io::Error::last_os_error());
+        assert_eq!(
+            unsafe { libc::kill(self.0, signal) },
+            0,
+            "kill {self:?} {signal}: {}",
+            std::io::Error::last_os_error()
+        );
     }
 
     /// Sends a signal with a payload.
@@ -28,8 +33,12 @@ impl Process {
 
     /// The value of a line of /proc/PID/status.
     pub fn status(self, name: &str) -> String {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).expect("the process exists");
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a line of that name");
+        let status =
+            fs::read_to_string(format!("/proc/{}/status", self.0)).expect("the process exists");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .expect("a line of that name");
         line.trim().to_owned()
     }
 
@@ -38,7 +47,8 @@ impl Process {
         self.stat(0)?.chars().next()
     }
 
-    /// Fields of /proc/PID/stat, the first after the name being 0: state, parent, group, session ...
+    /// Fields of /proc/PID/stat, the first after the name being 0: state, parent, group, session
+    /// ...
     fn stat(self, field: usize) -> Option<String> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
         let (_, rest) = stat.rsplit_once(')')?;
@@ -47,7 +57,12 @@ impl Process {
 
     /// The system call that it is in.
     pub fn system_call(self) -> Option<libc::c_long> {
-        fs::read_to_string(format!("/proc/{}/syscall", self.0)).ok()?.split_whitespace().next()?.parse().ok()
+        fs::read_to_string(format!("/proc/{}/syscall", self.0))
+            .ok()?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
     }
 
     pub fn group(self) -> i32 {
@@ -65,7 +80,8 @@ impl Process {
 
     pub fn children(self) -> Vec<Self> {
         let entries = fs::read_dir("/proc").expect("/proc");
-        let processes = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Self));
+        let processes =
+            entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Self));
         processes.filter(|process| process.stat(1) == Some(self.0.to_string())).collect()
     }
 
@@ -107,7 +123,8 @@ impl Process {
             .sum()
     }
 
-    /// Waits until it sleeps without a timer: for longer than the half second at which firstmate looks while it has a deadline.
+    /// Waits until it sleeps without a timer: for longer than the half second at which firstmate
+    /// looks while it has a deadline.
     pub fn wait_until_idle(self) {
         super::wait_until("a sleep without a timer", || {
             let before = self.context_switches();

@@ -18,7 +18,8 @@ pub const CTRL_C: &str = "\x03";
 pub const CTRL_D: &str = "\x04";
 pub const CTRL_Z: &str = "\x1a";
 
-/// A terminal whose session leader is PID 1 of a new PID namespace. Everything in it is killed on drop.
+/// A terminal whose session leader is PID 1 of a new PID namespace. Everything in it is killed on
+/// drop.
 ///
 /// Nobody reads between two calls: a program that says more than the terminal holds (4 KiB) waits.
 pub struct Pty {
@@ -52,11 +53,25 @@ impl Pty {
     }
 
     fn start(mut command: Command, stdout: Option<Stdio>) -> Self {
-        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("a terminal");
+        let master =
+            posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("a terminal");
         grantpt(&master).and_then(|()| unlockpt(&master)).expect("it is ours");
         let name = ptsname_r(&master).expect("a name");
-        let slave = || OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&name).expect("its other end");
-        command.env("SHELL", "/bin/sh").env("PS1", "$ ").env("F", firstmate()).env("P", probe()).env_remove("HISTFILE").env_remove("ENV");
+        let slave = || {
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .custom_flags(libc::O_NOCTTY)
+                .open(&name)
+                .expect("its other end")
+        };
+        command
+            .env("SHELL", "/bin/sh")
+            .env("PS1", "$ ")
+            .env("F", firstmate())
+            .env("P", probe())
+            .env_remove("HISTFILE")
+            .env_remove("ENV");
         command.stdin(slave()).stdout(stdout.unwrap_or_else(|| slave().into())).stderr(slave());
         // SAFETY: prctl is async-signal-safe.
         unsafe {
@@ -80,8 +95,8 @@ impl Pty {
         self.write(&format!("{text}\n"));
     }
 
-    /// Waits until this stands on the screen, after all that was expected before; gives what stands between. What is typed stands
-    /// there too, if the terminal echoes it.
+    /// Waits until this stands on the screen, after all that was expected before; gives what stands
+    /// between. What is typed stands there too, if the terminal echoes it.
     pub fn expect(&mut self, wanted: &str) -> String {
         let end = Instant::now() + DEADLINE;
         loop {
@@ -94,7 +109,8 @@ impl Pty {
         }
     }
 
-    /// Reads what comes next; `false` if nothing does until `end`, or the last process has left the terminal.
+    /// Reads what comes next; `false` if nothing does until `end`, or the last process has left the
+    /// terminal.
     fn read(&mut self, end: Instant) -> bool {
         let left = end.saturating_duration_since(Instant::now());
         let timeout = PollTimeout::try_from(left).expect("a short time");
@@ -113,7 +129,10 @@ impl Pty {
     pub fn resize(&self, columns: u16) {
         let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: it reads one winsize.
-        assert_eq!(unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) }, 0);
+        assert_eq!(
+            unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) },
+            0
+        );
     }
 
     /// The foreground process group, by its leader's pid as the tests see it.

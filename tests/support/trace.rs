@@ -1,10 +1,14 @@
-//! Stopping firstmate at each system call of its start, its own and its new child's, with ptrace(2).
+//! Stopping firstmate at each system call of its start, its own and its new child's, with
+//! ptrace(2).
 
 use std::io::Error;
 
 use super::{Process, wait_until};
 
-const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD | libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_EXITKILL;
+const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
+    | libc::PTRACE_O_TRACEEXEC
+    | libc::PTRACE_O_TRACEVFORK
+    | libc::PTRACE_O_EXITKILL;
 
 /// A process that will exec firstmate, and what it starts. To be used by the thread that made it.
 pub struct Tracer {
@@ -21,8 +25,8 @@ impl Tracer {
         Self { init, child: None, traced: vec![init], stopped: None }
     }
 
-    /// Goes on to the next stop: an exec, or a system call's beginning or end. `false` at the first read(2) of firstmate after it
-    /// has made its child: it waits for signals.
+    /// Goes on to the next stop: an exec, or a system call's beginning or end. `false` at the first
+    /// read(2) of firstmate after it has made its child: it waits for signals.
     pub fn step(&mut self) -> bool {
         if let Some(process) = self.stopped.take() {
             trace(libc::PTRACE_SYSCALL, process, 0);
@@ -32,7 +36,9 @@ impl Tracer {
         if event == libc::PTRACE_EVENT_EXEC && process != self.init {
             self.detach(process);
         }
-        !(self.child.is_some() && process == self.init && process.system_call() == Some(libc::SYS_read))
+        !(self.child.is_some()
+            && process == self.init
+            && process.system_call() == Some(libc::SYS_read))
     }
 
     /// Lets all of them run, and go.
@@ -70,12 +76,19 @@ impl Tracer {
             }
             pid != 0
         });
-        assert!(pid > 0 && libc::WIFSTOPPED(status), "{pid} ended with {status:x} ({})", Error::last_os_error());
+        assert!(
+            pid > 0 && libc::WIFSTOPPED(status),
+            "{pid} ended with {status:x} ({})",
+            Error::last_os_error()
+        );
         let (process, event) = (Process(pid), status >> 16);
         if event == libc::PTRACE_EVENT_VFORK {
             let mut child: libc::c_ulong = 0;
             // SAFETY: it writes one long.
-            assert_eq!(unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut child) }, 0);
+            assert_eq!(
+                unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut child) },
+                0
+            );
             self.met(Process(child.try_into().expect("a pid")));
         } else if process != self.init {
             self.met(process);

@@ -117,7 +117,9 @@ fn a_stop_that_a_process_sent_is_left_alone() {
     pty.expect("ready\r\n");
     let command = pty.leader.child();
     let stopped = || command.state() == Some('T');
-    for (send, to) in [(libc::SIGTSTP, pty.leader), (libc::SIGTTIN, pty.leader), (libc::SIGSTOP, command)] {
+    for (send, to) in
+        [(libc::SIGTSTP, pty.leader), (libc::SIGTTIN, pty.leader), (libc::SIGSTOP, command)]
+    {
         to.signal(send);
         wait_until("the stop", stopped);
         wait_until("firstmate to have seen it", || pty.leader.is_idle());
@@ -131,7 +133,11 @@ fn a_stop_that_a_process_sent_is_left_alone() {
 
 #[test]
 fn a_firstmate_under_firstmate_passes_the_terminal_on() {
-    let mut pty = Pty::init(Scenario::container().command(["sh", "-c", "exec \"$F\" \"$F\" \"$P\" say ready foreground read-line"]));
+    let mut pty = Pty::init(Scenario::container().command([
+        "sh",
+        "-c",
+        "exec \"$F\" \"$F\" \"$P\" say ready foreground read-line",
+    ]));
     pty.expect("ready\r\nforeground ours\r\n");
     pty.write(CTRL_Z);
     pty.expect("^Z");
@@ -142,7 +148,12 @@ fn a_firstmate_under_firstmate_passes_the_terminal_on() {
 
 #[test]
 fn ctrl_z_does_not_stop_for_good_what_runs_before_the_command() {
-    let mut pty = Pty::init(Scenario::container().options("-vv").hook("--before", "say ready forever").probe("say main"));
+    let mut pty = Pty::init(
+        Scenario::container()
+            .options("-vv")
+            .hook("--before", "say ready forever")
+            .probe("say main"),
+    );
     pty.expect("ready\r\n");
     pty.write(CTRL_Z);
     pty.expect("sending SIGCONT to process group 2");

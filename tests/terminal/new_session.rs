@@ -5,7 +5,9 @@ use crate::support::{CTRL_C, Pty, Scenario, wait_until};
 
 #[test]
 fn the_command_leads_a_session_and_has_the_terminal() {
-    let pty = Pty::init(Scenario::container().options("-S").probe("block-all say ready foreground until 15"));
+    let pty = Pty::init(
+        Scenario::container().options("-S").probe("block-all say ready foreground until 15"),
+    );
     let mut pty = pty;
     pty.expect("ready\r\nforeground ours\r\n");
     let command = pty.leader.child();

@@ -28,7 +28,9 @@ fn ctrl_z_stops_the_job_and_fg_gives_it_the_terminal_again() {
             pty.expect("$ ");
             pty.line("fg");
             // A stop that is typed before its SIGCONT would be taken back by that.
-            wait_until("the foreground", || pty.foreground() == command.0 && command.state() == Some('S'));
+            wait_until("the foreground", || {
+                pty.foreground() == command.0 && command.state() == Some('S')
+            });
         }
         pty.line("typed");
         pty.expect("line \"typed\"\r\nforeground ours\r\n$ ");
@@ -107,7 +109,11 @@ fn a_running_job_that_is_brought_to_the_foreground_reads_the_terminal() {
 
 #[test]
 fn the_foreground_is_given_back_when_the_command_stops() {
-    let mut pty = Pty::init(Scenario::container().command(["sh", "-c", "exec \"$F\" \"$P\" foreground say ready forever"]));
+    let mut pty = Pty::init(Scenario::container().command([
+        "sh",
+        "-c",
+        "exec \"$F\" \"$P\" foreground say ready forever",
+    ]));
     pty.expect("foreground ours\r\nready");
     let inner = pty.leader.child();
     let command = inner.child();
@@ -131,8 +137,10 @@ fn a_script_reads_the_terminal_after_its_command() {
 
 #[test]
 fn in_the_session_leaders_group_the_others_can_read_the_terminal_and_so_can_the_command() {
-    // As `ssh -t host '...'` runs it: their group is orphaned, and in the background of another one they would read errors.
-    let mut pty = script("\"$F\" \"$P\" say ready forever | { read ready; read x </dev/tty; echo got $x; }");
+    // As `ssh -t host '...'` runs it: their group is orphaned, and in the background of another one
+    // they would read errors.
+    let mut pty =
+        script("\"$F\" \"$P\" say ready forever | { read ready; read x </dev/tty; echo got $x; }");
     pty.line("one");
     pty.expect("got one");
     let mut pty = script("\"$F\" \"$P\" read-line foreground </dev/tty; read x; echo got $x");
@@ -177,12 +185,13 @@ fn a_start_in_the_background_of_another_pid_namespace_leaves_the_terminal_to_the
 
 #[test]
 fn where_no_shell_could_continue_it_a_ctrl_z_is_undone() {
-    // In a group of its own whose parent has gone: orphaned, but still with the session's terminal. Only script(1) makes a session in
-    // which PID 1, the new parent, is not.
+    // In a group of its own whose parent has gone: orphaned, but still with the session's terminal.
+    // Only script(1) makes a session in which PID 1, the new parent, is not.
     if Command::new("script").arg("--version").output().is_err() {
         return skip("script(1) is not installed");
     }
-    let orphan = "fork [ fork [ await-orphan setpgid take-foreground exec \"$F\" \"$P\" say ready read-line exit 7 ] ] forever";
+    let orphan = "fork [ fork [ await-orphan setpgid take-foreground exec \"$F\" \"$P\" say ready \
+                  read-line exit 7 ] ] forever";
     // Not as PID 1: script(1) is confused by the end of a child that it has not made.
     let mut pty = script(&format!("script -qc 'exec \"$P\" {orphan}' /dev/null; :"));
     pty.expect("ready");
@@ -194,7 +203,8 @@ fn where_no_shell_could_continue_it_a_ctrl_z_is_undone() {
 
 #[test]
 fn a_job_of_a_killed_shell_does_not_keep_the_terminal() {
-    let mut pty = script("\"$F\" bash --norc -ic '\"$P\" say ready forever; :'; read x; echo got $x");
+    let mut pty =
+        script("\"$F\" bash --norc -ic '\"$P\" say ready forever; :'; read x; echo got $x");
     pty.expect("ready");
     let shell = pty.leader.child().child();
     assert_eq!(pty.foreground(), shell.child().0);
@@ -215,7 +225,9 @@ fn the_terminal_is_found_behind_redirections() {
 #[test]
 fn four_descriptors_are_enough() {
     let mut pty = interactive(BASH);
-    pty.line("sh -c '\"$P\" nofile 4 exec \"$F\" \"$P\" foreground read-line; read x; echo got $x'");
+    pty.line(
+        "sh -c '\"$P\" nofile 4 exec \"$F\" \"$P\" foreground read-line; read x; echo got $x'",
+    );
     pty.expect("foreground ours");
     pty.line("one");
     pty.expect("line \"one\"");
@@ -236,7 +248,10 @@ fn log_lines_from_the_background_do_not_stop_firstmate() {
 #[test]
 fn another_process_of_the_job_that_wants_the_terminal_does_not_stop_the_command() {
     let mut pty = interactive(BASH);
-    pty.line("\"$F\" \"$P\" block-all say ready until 10 | { read line; echo \"$line\" >&2; \"$P\" read-line </dev/tty; cat; }");
+    pty.line(
+        "\"$F\" \"$P\" block-all say ready until 10 | { read line; echo \"$line\" >&2; \"$P\" \
+         read-line </dev/tty; cat; }",
+    );
     pty.expect("\r\nready");
     pty.line("typed");
     pty.expect("line \"typed\"");
@@ -251,8 +266,15 @@ fn a_typed_stop_is_undone_where_no_shell_could_continue_it() {
         return skip("script(1) is not installed");
     }
     // firstmate leads the session, or a shell does that waits for it.
-    for (command, foreground) in [("exec \"$F\" \"$P\"", "ours"), ("trap : USR1; \"$F\" \"$P\"", "others")] {
-        let mut pty = Pty::under(&["script", "-qc", &format!("{command} say ready foreground read-line"), "/dev/null"]);
+    for (command, foreground) in
+        [("exec \"$F\" \"$P\"", "ours"), ("trap : USR1; \"$F\" \"$P\"", "others")]
+    {
+        let mut pty = Pty::under(&[
+            "script",
+            "-qc",
+            &format!("{command} say ready foreground read-line"),
+            "/dev/null",
+        ]);
         pty.expect(&format!("ready\r\nforeground {foreground}"));
         pty.write(CTRL_Z);
         pty.expect("^Z");

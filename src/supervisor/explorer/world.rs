@@ -25,7 +25,8 @@ impl Hash for World {
     /// Without what is the same in all worlds of one walk.
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let Supervisor { phase, commands, stop_signal, decided, .. } = &self.supervisor;
-        (phase, commands, stop_signal, decided, &self.processes, self.others, self.now, self.turn).hash(hasher);
+        (phase, commands, stop_signal, decided, &self.processes, self.others, self.now, self.turn)
+            .hash(hasher);
     }
 }
 
@@ -56,9 +57,18 @@ pub(super) enum Step {
 }
 
 impl World {
-    pub(super) fn new(policy: &Policy, job_control: JobControl, company: &[Role], others: u8) -> Self {
+    pub(super) fn new(
+        policy: &Policy,
+        job_control: JobControl,
+        company: &[Role],
+        others: u8,
+    ) -> Self {
         Self {
-            supervisor: Supervisor::new(policy.clone(), job_control, [Role::Main].iter().chain(company).copied()),
+            supervisor: Supervisor::new(
+                policy.clone(),
+                job_control,
+                [Role::Main].iter().chain(company).copied(),
+            ),
             processes: vec![Process::None; 1 + company.len()],
             others,
             now: Time::ZERO,
@@ -79,7 +89,11 @@ impl World {
     /// The commands that run, stopped or not.
     pub(super) fn running(&self) -> impl Iterator<Item = CommandId> {
         let runs = |process: &Process| matches!(process, Process::Runs | Process::Stopped);
-        self.processes.iter().enumerate().filter(move |(_, process)| runs(process)).map(|(id, _)| id)
+        self.processes
+            .iter()
+            .enumerate()
+            .filter(move |(_, process)| runs(process))
+            .map(|(id, _)| id)
     }
 
     pub(super) fn runs(&self, id: CommandId) -> bool {
@@ -94,17 +108,23 @@ impl World {
     pub(super) fn steps(&self) -> Vec<Step> {
         if let Some(&id) = self.starting.front() {
             let failed = ExitStatus::NOT_FOUND;
-            return [Event::Started(id, pid_of(id)), Event::NotStarted(id, failed)].map(Step::Event).to_vec();
+            return [Event::Started(id, pid_of(id)), Event::NotStarted(id, failed)]
+                .map(Step::Event)
+                .to_vec();
         }
         match self.turn {
             Turn::Begin => vec![Step::Event(Event::Begun)],
-            Turn::Signals => self.signals().map(Step::Event).chain([proceed(Turn::Children)]).collect(),
+            Turn::Signals => {
+                self.signals().map(Step::Event).chain([proceed(Turn::Children)]).collect()
+            }
             Turn::Children => self.children().into_iter().map(Step::Event).collect(),
             Turn::Deadline => vec![Step::Event(Event::Elapsed)],
             Turn::Sleep if self.finished => Vec::new(),
             Turn::Sleep => match self.supervisor.deadline() {
                 None => vec![proceed(Turn::Signals)],
-                Some(_) => [Duration::ZERO, TICK].map(|passed| Step::Proceed(Turn::Signals, passed)).to_vec(),
+                Some(_) => [Duration::ZERO, TICK]
+                    .map(|passed| Step::Proceed(Turn::Signals, passed))
+                    .to_vec(),
             },
         }
     }
@@ -114,11 +134,18 @@ impl World {
         let queued = Received { payload: Some(payload), ..Signal::from_raw(40).unwrap().into() };
         let plain = [Signal::TERM, Signal::CONT].map(Received::from);
         // What several commands cannot be told apart by.
-        let more = [Signal::INT, Signal::HUP, Signal::TSTP, Signal::CHLD].map(Received::from).into_iter().chain([queued]);
-        let typed = [Signal::INT, Signal::TSTP].map(|signal| Received { from_kernel: true, ..signal.into() });
+        let more = [Signal::INT, Signal::HUP, Signal::TSTP, Signal::CHLD]
+            .map(Received::from)
+            .into_iter()
+            .chain([queued]);
+        let typed = [Signal::INT, Signal::TSTP]
+            .map(|signal| Received { from_kernel: true, ..signal.into() });
         let alone = self.commands() == 1;
         let has_terminal = self.supervisor.policy.placement == Placement::SharedGroup;
-        let received = plain.into_iter().chain(more.filter(move |_| alone)).chain(typed.into_iter().filter(move |_| has_terminal));
+        let received = plain
+            .into_iter()
+            .chain(more.filter(move |_| alone))
+            .chain(typed.into_iter().filter(move |_| has_terminal));
         received.map(Event::Signaled).chain([Event::OutOfMemory(1)])
     }
 
@@ -127,7 +154,8 @@ impl World {
         let mut events = Vec::new();
         for id in self.running() {
             let pid = pid_of(id);
-            let stops = [Signal::TSTP, Signal::STOP, Signal::TTIN].map(|signal| Event::Stopped(pid, signal));
+            let stops = [Signal::TSTP, Signal::STOP, Signal::TTIN]
+                .map(|signal| Event::Stopped(pid, signal));
             match self.processes[id] {
                 Process::Stopped => events.push(Event::Continued(pid)),
                 _ if self.commands() == 1 => events.extend(stops),
@@ -135,9 +163,17 @@ impl World {
             }
             if (id, self.processes[id]) == (MAIN, Process::Stopped) {
                 let stopped = [Signal::TSTP, Signal::STOP].map(Event::NotSuspended);
-                events.extend([Event::TerminalLent, Event::TerminalNotLent(Signal::TTIN)].into_iter().chain(stopped));
+                events.extend(
+                    [Event::TerminalLent, Event::TerminalNotLent(Signal::TTIN)]
+                        .into_iter()
+                        .chain(stopped),
+                );
             }
-            let ends = [Termination::Exited(0), Termination::Exited(3 + u8::try_from(id).unwrap()), killed(Signal::TERM)];
+            let ends = [
+                Termination::Exited(0),
+                Termination::Exited(3 + u8::try_from(id).unwrap()),
+                killed(Signal::TERM),
+            ];
             let kinds = if self.commands() == 1 { 3 } else { 2 };
             events.extend(ends.into_iter().take(kinds).map(|end| Event::Reaped(pid, end)));
         }

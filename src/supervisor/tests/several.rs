@@ -7,13 +7,20 @@ const WITH: Role = Role::With { watched: false };
 const WATCHED: Role = Role::With { watched: true };
 
 fn pid(id: CommandId) -> Pid {
-    if id == super::super::MAIN { MAIN } else { Pid::from_raw(30 + i32::try_from(id).unwrap()).unwrap() }
+    if id == super::super::MAIN {
+        MAIN
+    } else {
+        Pid::from_raw(30 + i32::try_from(id).unwrap()).unwrap()
+    }
 }
 
 impl Story {
     /// The main command and these others. Those that start at once have started.
     fn of(policy: Policy, others: &[Role]) -> Self {
-        let mut story = Self(Supervisor::new(policy, JobControl::Absent, [Role::Main].iter().chain(others).copied()), Time::ZERO);
+        let mut story = Self(
+            Supervisor::new(policy, JobControl::Absent, [Role::Main].iter().chain(others).copied()),
+            Time::ZERO,
+        );
         let mut actions = story.on(Event::Begun);
         while let [Action::Start(id)] = actions[..] {
             actions = story.on(Event::Started(id, pid(id)));
@@ -81,7 +88,10 @@ fn after_a_stop_all_are_waited_for_and_the_status_is_the_main_commands() {
         assert_eq!(story.exits(0, 2), []);
         assert_eq!(story.on(Event::ChildrenLeft), [], "one is still there");
         assert_eq!(story.at(4).on(Event::Elapsed), [to(2, Signal::KILL)]);
-        story.on(Event::Reaped(pid(2), Termination::Killed { signal: Signal::KILL, core_dumped: false }));
+        story.on(Event::Reaped(
+            pid(2),
+            Termination::Killed { signal: Signal::KILL, core_dumped: false },
+        ));
         assert_eq!(story.on(Event::NoChildren), [finish(2)]);
     }
 }
@@ -99,7 +109,8 @@ fn while_a_stop_signal_is_held_the_stop_is_asked_for_already() {
 
 #[test]
 fn signals_go_to_all_that_run() {
-    let mut story = Story::of(Policy { exit_when: ExitWhen::Watched, ..Policy::default() }, &[WITH, WITH]);
+    let mut story =
+        Story::of(Policy { exit_when: ExitWhen::Watched, ..Policy::default() }, &[WITH, WITH]);
     story.exits(1, 0);
     assert_eq!(story.signal(Signal::HUP), [to(0, Signal::HUP), to(2, Signal::HUP)]);
 }
@@ -118,8 +129,15 @@ fn what_comes_before_does_so_in_order_and_a_failure_is_the_end() {
 
 #[test]
 fn a_stop_while_something_comes_before_goes_to_it_and_is_the_end() {
-    let mut story = Story::of(Policy { stop_delay: seconds(9), ..stopping_in(2) }, &[Role::Before, Role::Stop, Role::After]);
-    assert_eq!(story.signal(Signal::TERM), [to(1, Signal::TERM)], "neither a delay nor the stop command");
+    let mut story = Story::of(
+        Policy { stop_delay: seconds(9), ..stopping_in(2) },
+        &[Role::Before, Role::Stop, Role::After],
+    );
+    assert_eq!(
+        story.signal(Signal::TERM),
+        [to(1, Signal::TERM)],
+        "neither a delay nor the stop command"
+    );
     assert_eq!(story.at(2).on(Event::Elapsed), [to(1, Signal::KILL)]);
     assert_eq!(story.exits(1, 0), []);
     assert_eq!(story.on(Event::NoChildren), [finish(0)], "and nothing after");
@@ -128,12 +146,22 @@ fn a_stop_while_something_comes_before_goes_to_it_and_is_the_end() {
 #[test]
 fn what_cannot_be_started_has_ended_with_its_status() {
     let missing = |id| Event::NotStarted(id, ExitStatus::NOT_FOUND);
-    let mut story = Story(Supervisor::new(Policy::default(), JobControl::Absent, [Role::Main, WITH]), Time::ZERO);
+    let mut story = Story(
+        Supervisor::new(Policy::default(), JobControl::Absent, [Role::Main, WITH]),
+        Time::ZERO,
+    );
     story.on(Event::Begun);
     assert_eq!(story.on(missing(0)), [finish(127)], "there is nothing to drain");
 
     for (exit_when, decides) in [(ExitWhen::Any, true), (ExitWhen::Watched, false)] {
-        let mut story = Story(Supervisor::new(Policy { exit_when, ..Policy::default() }, JobControl::Absent, [Role::Main, WITH, WITH]), Time::ZERO);
+        let mut story = Story(
+            Supervisor::new(
+                Policy { exit_when, ..Policy::default() },
+                JobControl::Absent,
+                [Role::Main, WITH, WITH],
+            ),
+            Time::ZERO,
+        );
         story.on(Event::Begun);
         assert_eq!(story.on(Event::Started(0, MAIN)), [Action::Start(1)]);
         assert_eq!(story.on(missing(1)), if decides { vec![] } else { vec![Action::Start(2)] });
@@ -154,8 +182,11 @@ fn a_stop_command_takes_the_place_of_the_signal_to_the_main_command() {
 
 #[test]
 fn the_signal_is_sent_after_all_if_the_stop_command_fails() {
-    for fails in [Event::NotStarted(1, ExitStatus::NOT_FOUND), Event::Reaped(pid(1), Termination::Exited(1))] {
-        let mut story = Story::of(Policy { stop_delay: seconds(3), ..stopping_in(5) }, &[Role::Stop]);
+    for fails in
+        [Event::NotStarted(1, ExitStatus::NOT_FOUND), Event::Reaped(pid(1), Termination::Exited(1))]
+    {
+        let mut story =
+            Story::of(Policy { stop_delay: seconds(3), ..stopping_in(5) }, &[Role::Stop]);
         assert_eq!(story.signal(Signal::TERM), []);
         assert_eq!(story.at(3).on(Event::Elapsed), [Action::Start(1)]);
         if matches!(fails, Event::Reaped(..)) {
@@ -193,7 +224,8 @@ fn to_group_of(id: CommandId, signal: Signal) -> Action {
 
 #[test]
 fn out_of_memory_begins_a_stop_once_all_is_reaped() {
-    let mut story = Story::of(Policy { exit_on_oom: true, stop_delay: seconds(9), ..stopping_in(2) }, &[]);
+    let mut story =
+        Story::of(Policy { exit_on_oom: true, stop_delay: seconds(9), ..stopping_in(2) }, &[]);
     assert_eq!(story.on(Event::OutOfMemory(1)), [], "the victim may be the command");
     assert_eq!(story.on(Event::ChildrenLeft), [to(0, Signal::TERM)], "without the delay");
     story.exits(0, 0);
@@ -209,8 +241,17 @@ fn out_of_memory_begins_a_stop_once_all_is_reaped() {
 #[test]
 fn what_runs_in_place_of_the_main_command_is_the_job_of_the_shell() {
     let group = |id| Action::Send(Target::Group(pid(id)), Signal::CONT.into());
-    for (job_control, on_a_stop) in [(JobControl::Above, Action::Suspend(Signal::TSTP)), (JobControl::NobodyAbove, group(1))] {
-        let mut story = Story(Supervisor::new(Policy::default(), job_control, [Role::Main, Role::Before, Role::After]), Time::ZERO);
+    for (job_control, on_a_stop) in
+        [(JobControl::Above, Action::Suspend(Signal::TSTP)), (JobControl::NobodyAbove, group(1))]
+    {
+        let mut story = Story(
+            Supervisor::new(
+                Policy::default(),
+                job_control,
+                [Role::Main, Role::Before, Role::After],
+            ),
+            Time::ZERO,
+        );
         story.on(Event::Begun);
         story.on(Event::Started(1, pid(1)));
         assert_eq!(story.on(Event::Stopped(pid(1), Signal::TSTP)), [on_a_stop]);
@@ -237,7 +278,10 @@ fn a_second_kill_for_memory_keeps_the_status_of_the_first() {
 
 #[test]
 fn a_stop_for_want_of_memory_uses_a_signal_that_stops() {
-    let mut story = Story::of(Policy { exit_on_oom: true, stop_on: [QUIT].into_iter().collect(), ..Policy::default() }, &[]);
+    let mut story = Story::of(
+        Policy { exit_on_oom: true, stop_on: [QUIT].into_iter().collect(), ..Policy::default() },
+        &[],
+    );
     story.on(Event::OutOfMemory(1));
     assert_eq!(story.on(Event::ChildrenLeft), [to(0, QUIT)]);
 }

@@ -53,6 +53,7 @@ impl Steps {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "the list of steps")]
     fn perform(&mut self, step: &str) {
         match step {
             // Talking.

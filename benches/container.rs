@@ -101,12 +101,8 @@ impl Container {
     pub fn wait(&mut self) -> (u64, i32) {
         let mut status = 0;
         // SAFETY: it writes one int.
-        assert_eq!(
-            unsafe { libc::waitpid(self.pid, &raw mut status, 0) },
-            self.pid,
-            "{}",
-            Error::last_os_error()
-        );
+        let reaped = unsafe { libc::waitpid(self.pid, &raw mut status, 0) };
+        assert_eq!(reaped, self.pid, "{}", Error::last_os_error());
         self.ended = true;
         (now(), libc::WEXITSTATUS(status))
     }

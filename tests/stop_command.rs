@@ -231,18 +231,10 @@ fn without_memory_for_it_the_signal_is_sent() {
             .start()
             .ready();
         let none = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+        let (pid, old) = (running.init.0, std::ptr::null_mut());
         // SAFETY: prlimit(2) reads one limit.
-        assert_eq!(
-            unsafe {
-                libc::prlimit(
-                    running.init.0,
-                    libc::RLIMIT_AS,
-                    &raw const none,
-                    std::ptr::null_mut(),
-                )
-            },
-            0
-        );
+        let set = unsafe { libc::prlimit(pid, libc::RLIMIT_AS, &raw const none, old) };
+        assert_eq!(set, 0);
         running.signal(libc::SIGTERM);
         let finished = running.finish();
         assert_eq!(finished.status, 4, "{finished:?}");

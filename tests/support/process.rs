@@ -13,12 +13,9 @@ impl Process {
     pub fn signal(self, signal: i32) {
         assert!(self.0 > 1);
         // SAFETY: two plain numbers.
-        assert_eq!(
-            unsafe { libc::kill(self.0, signal) },
-            0,
-            "kill {self:?} {signal}: {}",
-            std::io::Error::last_os_error()
-        );
+        let sent = unsafe { libc::kill(self.0, signal) };
+        let error = std::io::Error::last_os_error();
+        assert_eq!(sent, 0, "kill {self:?} {signal}: {error}");
     }
 
     /// Sends a signal with a payload.

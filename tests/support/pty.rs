@@ -129,10 +129,9 @@ impl Pty {
     pub fn resize(&self, columns: u16) {
         let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         // SAFETY: it reads one winsize.
-        assert_eq!(
-            unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) },
-            0
-        );
+        let set =
+            unsafe { libc::ioctl(self.master.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+        assert_eq!(set, 0);
     }
 
     /// The foreground process group, by its leader's pid as the tests see it.

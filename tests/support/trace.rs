@@ -85,10 +85,8 @@ impl Tracer {
         if event == libc::PTRACE_EVENT_VFORK {
             let mut child: libc::c_ulong = 0;
             // SAFETY: it writes one long.
-            assert_eq!(
-                unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut child) },
-                0
-            );
+            let got = unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut child) };
+            assert_eq!(got, 0);
             self.met(Process(child.try_into().expect("a pid")));
         } else if process != self.init {
             self.met(process);

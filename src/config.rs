@@ -61,7 +61,7 @@ impl Config {
     #[must_use]
     pub fn new(command: Vec<OsString>) -> Self {
         Self {
-            commands: vec![Command { role: Role::Main, words: command }],
+            commands: vec![Command { role: Role::Main, words: command, label: "the command" }],
             policy: Policy::default(),
             subreaper: Subreaper::Auto,
             parent_death_signal: None,
@@ -84,13 +84,26 @@ pub struct Command {
     pub role: Role,
     /// The program and its arguments; never empty.
     pub words: Vec<OsString>,
+    /// What a message calls it, in the words of the command line that it was given on.
+    pub label: &'static str,
 }
 
 impl Command {
-    /// What it is called in a log.
+    /// Its first word.
     #[must_use]
     pub fn program(&self) -> &OsStr {
         self.words.first().map_or(OsStr::new(""), OsString::as_os_str)
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            Role::Main => f.write_str(self.label),
+            Role::Before | Role::With { .. } | Role::Stop | Role::After => {
+                write!(f, "{} {:?}", self.label, self.program())
+            }
+        }
     }
 }
 
@@ -110,6 +123,37 @@ pub enum Role {
     Stop,
     /// It runs when all others have ended.
     After,
+}
+
+impl Role {
+    /// Whether it runs as long as the container does: the main command, and those beside it. Only
+    /// these become the user that was asked for; hooks are there to do what the user may not.
+    #[must_use]
+    pub fn is_beside(self) -> bool {
+        match self {
+            Self::Main | Self::With { .. } => true,
+            Self::Before | Self::Stop | Self::After => false,
+        }
+    }
+
+    /// Whether [`ExitWhen::Watched`] waits for it.
+    #[must_use]
+    pub fn is_watched(self) -> bool {
+        match self {
+            Self::Main | Self::With { watched: true } => true,
+            Self::With { watched: false } | Self::Before | Self::Stop | Self::After => false,
+        }
+    }
+
+    /// Whether a shell above us waits for it, and not only for us. What runs before or after the
+    /// main command does so in its place: a ^Z comes to us then, and is forwarded.
+    #[must_use]
+    pub fn is_job(self) -> bool {
+        match self {
+            Self::Main | Self::Before | Self::After => true,
+            Self::With { .. } | Self::Stop => false,
+        }
+    }
 }
 
 /// Whose end is the container's end, unless it was asked to stop.

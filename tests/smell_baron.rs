@@ -125,3 +125,11 @@ fn signals_for_everyone_are_refused_unless_it_is_pid_1() {
     assert_eq!(finished.status, 8, "{finished:?}");
     assert!(finished.stdout.contains(&"grandchild".to_owned()), "{finished:?}");
 }
+
+#[test]
+fn no_message_names_an_option_of_another_command_line() {
+    let finished = Baron::new().run(&[("", "exit 0"), ("", "kill -9 $$")]);
+    let killed = "the command \"sh\" was killed by SIGKILL";
+    assert!(finished.stderr.iter().any(|line| line.contains(killed)), "{finished:?}");
+    assert!(!finished.stderr.iter().any(|line| line.contains("--")), "{finished:?}");
+}

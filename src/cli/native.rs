@@ -220,11 +220,11 @@ fn config(given: &Given) -> Result<Config, BadInput> {
 
 fn others(given: &Given, watched: bool, policy: &Policy) -> Result<Vec<Command>, BadInput> {
     let mut all = Vec::new();
-    for (long, role) in [
-        ("before", Role::Before),
-        ("with", Role::With { watched }),
-        ("stop-command", Role::Stop),
-        ("after", Role::After),
+    for (long, role, label) in [
+        ("before", Role::Before, "the --before command"),
+        ("with", Role::With { watched }, "the --with command"),
+        ("stop-command", Role::Stop, "the --stop-command"),
+        ("after", Role::After, "the --after command"),
     ] {
         let commands = given.commands(long)?;
         if role == Role::After && !commands.is_empty() && policy.drain == Some(Duration::ZERO) {
@@ -232,7 +232,7 @@ fn others(given: &Given, watched: bool, policy: &Policy) -> Result<Vec<Command>,
                 "--after: not accepted with --drain 0: its commands have the time of --drain",
             ));
         }
-        all.extend(commands.into_iter().map(|words| Command { role, words }));
+        all.extend(commands.into_iter().map(|words| Command { role, words, label }));
     }
     Ok(all)
 }

@@ -79,14 +79,15 @@ fn config(commands: Vec<Command>, everyone: bool) -> Result<Request, BadInput> {
     };
     let main = beside.remove(main);
     let mut commands = Config::new(main.words).commands;
-    commands.extend(
-        first
-            .into_iter()
-            .map(|command| config::Command { role: Role::Before, words: command.words }),
-    );
+    commands.extend(first.into_iter().map(|command| config::Command {
+        role: Role::Before,
+        words: command.words,
+        label: "the -c command",
+    }));
     commands.extend(beside.into_iter().map(|command| config::Command {
         role: Role::With { watched: command.watched },
         words: command.words,
+        label: "the command",
     }));
     let config = Config {
         commands,

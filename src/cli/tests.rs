@@ -44,7 +44,11 @@ fn seconds(n: u64) -> Option<Duration> {
 #[test]
 fn without_options_all_is_as_documented() {
     let expected = Config {
-        commands: vec![Command { role: Role::Main, words: vec!["sh".into()] }],
+        commands: vec![Command {
+            role: Role::Main,
+            words: vec!["sh".into()],
+            label: "the command",
+        }],
         policy: Policy {
             forward_to: ForwardTo::Child,
             placement: Placement::OwnGroup,
@@ -388,17 +392,18 @@ fn several_commands_are_split_as_a_shell_splits_them() {
         ("all", ExitWhen::Watched, true),
     ] {
         let config = parsed(exit_when);
-        let auxiliary = |role, words: &[&str]| Command {
+        let auxiliary = |role, words: &[&str], label| Command {
             role,
             words: words.iter().map(OsString::from).collect(),
+            label,
         };
         let with = Role::With { watched };
         let others = [
-            auxiliary(Role::Before, &["a", "b c"]),
-            auxiliary(with, &["d"]),
-            auxiliary(with, &["g h"]),
-            auxiliary(Role::Stop, &["i"]),
-            auxiliary(Role::After, &["e", "f"]),
+            auxiliary(Role::Before, &["a", "b c"], "the --before command"),
+            auxiliary(with, &["d"], "the --with command"),
+            auxiliary(with, &["g h"], "the --with command"),
+            auxiliary(Role::Stop, &["i"], "the --stop-command"),
+            auxiliary(Role::After, &["e", "f"], "the --after command"),
         ];
         assert_eq!(
             (config.policy.exit_when, config.commands[1..].to_vec()),

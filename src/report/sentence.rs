@@ -116,8 +116,8 @@ impl Sentence<'_> {
         self.commands.get(id).map_or(Role::Main, |command| command.role)
     }
 
-    fn command(&self, id: CommandId) -> Command<'_> {
-        Command(self.commands.get(id))
+    fn command(&self, id: CommandId) -> &dyn fmt::Display {
+        self.commands.get(id).map_or(&"the command", |command| command)
     }
 }
 
@@ -219,23 +219,6 @@ impl Sentence<'_> {
     }
 }
 
-/// One of the commands, as the user has named it.
-struct Command<'a>(Option<&'a config::Command>);
-
-impl fmt::Display for Command<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(command) = self.0 else { return Ok(()) };
-        let name = command.program();
-        match command.role {
-            Role::Main => f.write_str("the command"),
-            Role::Before => write!(f, "the --before command {name:?}"),
-            Role::With { .. } => write!(f, "the --with command {name:?}"),
-            Role::Stop => write!(f, "the --stop-command {name:?}"),
-            Role::After => write!(f, "the --after command {name:?}"),
-        }
-    }
-}
-
 /// A duration in seconds, to a tenth.
 struct Seconds(Duration);
 
@@ -265,8 +248,19 @@ mod tests {
         Role::With { watched: true },
     ];
 
+    fn command(role: Role) -> config::Command {
+        let label = match role {
+            Role::Main => "the command",
+            Role::Before => "the --before command",
+            Role::With { .. } => "the --with command",
+            Role::Stop => "the --stop-command",
+            Role::After => "the --after command",
+        };
+        config::Command { role, words: vec!["prog".into()], label }
+    }
+
     fn told(notice: Notice, leftovers: Option<Leftovers>) -> (Level, String, Option<bool>) {
-        let commands = ROLES.map(|role| config::Command { role, words: vec!["prog".into()] });
+        let commands = ROLES.map(command);
         let sentence = Sentence { notice, commands: &commands, leftovers };
         (sentence.level(), sentence.to_string(), sentence.is_reason())
     }

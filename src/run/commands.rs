@@ -119,9 +119,8 @@ impl Commands {
         auxiliary: Option<Auxiliary>,
     ) -> Result<Pid, NotStarted> {
         let words = self.all.get(id).map_or(&[][..], |command| command.words.as_slice());
-        // What runs before, after or for a stop is there to do what the user may not.
-        let is_beside = matches!(self.role(id), Some(Role::Main | Role::With { .. }));
-        let credentials = self.credentials.as_ref().filter(|_| is_beside);
+        let takes_user = self.role(id).is_some_and(Role::is_beside);
+        let credentials = self.credentials.as_ref().filter(|_| takes_user);
         spawn::spawn(words, &self.inherited, Surroundings { place, credentials, auxiliary })
     }
 }

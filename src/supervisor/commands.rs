@@ -58,14 +58,6 @@ impl Command {
             State::Waiting | State::Runs(_) => None,
         }
     }
-
-    fn is_watched(&self) -> bool {
-        matches!(self.role, Role::Main | Role::With { watched: true })
-    }
-
-    fn is_beside(&self) -> bool {
-        matches!(self.role, Role::Main | Role::With { .. })
-    }
 }
 
 impl Child {
@@ -139,7 +131,7 @@ impl Supervisor {
         let Some(command) = self.commands.get_mut(id) else { return };
         command.state =
             State::Runs(Child { pid, stopped: false, stop_sent: None, continued: false });
-        if command.is_beside() {
+        if command.role.is_beside() {
             self.start_beside(out);
         }
     }
@@ -190,8 +182,11 @@ impl Supervisor {
         };
         let Some(command) = self.commands.get_mut(id) else { return };
         let status = ExitStatus::from(termination);
-        let status =
-            if command.is_beside() { status.remapped(&self.policy.remap_exit) } else { status };
+        let status = if command.role.is_beside() {
+            status.remapped(&self.policy.remap_exit)
+        } else {
+            status
+        };
         command.state = State::Ended(status);
         let role = command.role;
 
@@ -291,14 +286,14 @@ impl Supervisor {
         let over = match (self.phase, exit_when) {
             (Phase::Running, ExitWhen::Any) => true,
             (Phase::Running, ExitWhen::Watched) => {
-                let mut watched = self.commands.iter().filter(|command| command.is_watched());
+                let mut watched = self.commands.iter().filter(|command| command.role.is_watched());
                 is_main_missing || watched.all(|command| command.status().is_some())
             }
             // Once a stop was asked for, all are waited for.
             (Phase::Delaying { .. } | Phase::Stopping(_), _) => !self
                 .commands
                 .iter()
-                .any(|command| command.is_beside() && command.child().is_some()),
+                .any(|command| command.role.is_beside() && command.child().is_some()),
             (Phase::Preparing | Phase::Draining(_) | Phase::Finishing { .. } | Phase::Done, _) => {
                 false
             }
@@ -313,7 +308,7 @@ impl Supervisor {
     pub(super) fn status(&self) -> ExitStatus {
         let counts = |command: &&Command| match self.policy.exit_when {
             ExitWhen::Any => command.role == Role::Main,
-            ExitWhen::Watched => command.is_watched(),
+            ExitWhen::Watched => command.role.is_watched(),
         };
         let mut statuses = self.commands.iter().filter(counts).filter_map(Command::status);
         statuses.find(|status| *status != ExitStatus::SUCCESS).unwrap_or(ExitStatus::SUCCESS)

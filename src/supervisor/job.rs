@@ -36,7 +36,7 @@ impl Supervisor {
         if stopping && !std::mem::replace(&mut child.continued, true) {
             return out.send(placement.job(pid), Signal::CONT);
         }
-        if !role.is_the_job() {
+        if !role.is_job() {
             return;
         }
         // It wants the terminal, and we may have it to give.
@@ -51,8 +51,7 @@ impl Supervisor {
 
     /// It is, and the terminal cannot help it.
     pub(super) fn job_is_stopped(&mut self, signal: Signal, now: Time, out: &mut Vec<Action>) {
-        let Some((_, job)) = self.children_mut().filter(|(role, _)| role.is_the_job()).last()
-        else {
+        let Some((_, job)) = self.children_mut().filter(|(role, _)| role.is_job()).last() else {
             return;
         };
         let wanted = job.stop_sent.take().is_some_and(|sent| now.saturating_sub(sent) <= WANTED);
@@ -83,23 +82,12 @@ impl Supervisor {
     }
 
     fn job(&self) -> Option<&Child> {
-        self.children().filter(|(role, _)| role.is_the_job()).last().map(|(_, child)| child)
+        self.children().filter(|(role, _)| role.is_job()).last().map(|(_, child)| child)
     }
 
     pub(super) fn continued(&mut self, pid: Pid) {
         if let Some((_, child)) = self.children_mut().find(|(_, child)| child.pid == pid) {
             child.stopped = false;
-        }
-    }
-}
-
-impl Role {
-    /// Whether a shell above us waits for it, and not only for us. What runs before or after the
-    /// main command does so in its place: a ^Z comes to us then, and is forwarded.
-    fn is_the_job(self) -> bool {
-        match self {
-            Self::Main | Self::Before | Self::After => true,
-            Self::With { .. } | Self::Stop => false,
         }
     }
 }

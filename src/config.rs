@@ -12,7 +12,8 @@ use crate::status::ExitStatus;
 /// Everything that one run of firstmate depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// What is started, the main command first; a command's number is its place here.
+    /// What is started, the main command first; a command's number is its place here. With none we
+    /// only hold the namespaces.
     pub commands: Vec<Command>,
     /// What the supervisor decides by.
     pub policy: Policy,
@@ -57,6 +58,12 @@ pub enum TerminationMessage {
 }
 
 impl Config {
+    /// All defaults, for an init that has no command, and only holds the namespaces.
+    #[must_use]
+    pub fn hold() -> Self {
+        Self { commands: Vec::new(), ..Self::new(Vec::new()) }
+    }
+
     /// All defaults.
     #[must_use]
     pub fn new(command: Vec<OsString>) -> Self {
@@ -173,19 +180,6 @@ pub enum Preparation {
     InOrder,
     /// All at once, whatever comes of them.
     Together,
-}
-
-/// What an init without a command depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pause {
-    /// Whether to become a child subreaper.
-    pub subreaper: Subreaper,
-    /// How to log.
-    pub log_format: LogFormat,
-    /// What to log.
-    pub log_level: log::LevelFilter,
-    /// Log a line for every orphan reaped.
-    pub warn_on_reap: bool,
 }
 
 /// A user as `NAME|UID[:GROUP|GID]` names it, not yet looked up.

@@ -15,10 +15,11 @@
 //! | [`report`] | the log, and why the container ended | [`supervisor`] and what it uses |
 //! | [`sys`] | system calls; the only `unsafe` code | [`config`], [`signal`], [`status`] |
 //! | [`config`] | what was asked for: validated, plain data | [`signal`], [`status`] |
-//! | [`signal`], [`status`] | signals with real-time ones; how processes end | |
+//! | [`signal`], [`status`], [`pid`] | real-time signals too; how processes end | |
 
 pub mod cli;
 pub mod config;
+pub mod pid;
 pub mod report;
 pub mod run;
 pub mod signal;

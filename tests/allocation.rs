@@ -7,12 +7,13 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use firstmate::config::{ForwardTo, Policy, Role};
+use firstmate::pid::Pid;
 use firstmate::signal::{Payload, Received, Signal};
-use firstmate::status::{Pid, Termination};
+use firstmate::status::Termination;
 use firstmate::supervisor::{Action, Event, JobControl, MAIN, Supervisor, Target};
 use firstmate::sys::kill;
 use firstmate::sys::reap::{self, Reap};
-use firstmate::sys::signals::{self, Queue};
+use firstmate::sys::signals::{self, Beside, SignalReceiver};
 
 /// Counts what each thread allocates.
 struct Counting;
@@ -68,13 +69,13 @@ fn every_decision_is_made_without_allocating() {
         let signals =
             (1..=64).filter_map(Signal::from_raw).map(|signal| Event::Signaled(signal.into()));
         let rest = [
-            Event::Stopped(main, Signal::TSTP),
+            Event::Suspended(main, Signal::TSTP),
             Event::Continued(main),
-            Event::Elapsed,
+            Event::CheckDeadline,
             exited(Pid::from_raw(8).expect("a pid")),
             exited(main),
             Event::ChildrenLeft,
-            Event::Elapsed,
+            Event::CheckDeadline,
             Event::NoChildren,
         ];
         let (mut now, mut actions) = (Duration::ZERO, 0);
@@ -92,8 +93,8 @@ fn every_decision_is_made_without_allocating() {
 
 #[test]
 fn signals_are_received_forwarded_and_orphans_reaped_without_allocating() {
-    let _ = signals::take_over();
-    let mut queue = Queue::open();
+    let _ = signals::block_all();
+    let mut receiver = SignalReceiver::open();
     // SAFETY: the child only makes system calls.
     let child = match unsafe { libc::fork() } {
         // SAFETY: plain numbers, and no return.
@@ -118,9 +119,9 @@ fn signals_are_received_forwarded_and_orphans_reaped_without_allocating() {
     // them.
     let send = |signal| assert_eq!(unsafe { libc::pthread_kill(libc::pthread_self(), signal) }, 0);
     let mut forwarded = 0;
-    let mut turn = |queue: &mut Queue| {
-        queue.wait(Some(Duration::from_millis(100)), None);
-        while let Some(received) = queue.next_received() {
+    let mut turn = |receiver: &mut SignalReceiver| {
+        receiver.wait(Some(Duration::from_millis(100)), Beside::default());
+        while let Some(received) = receiver.next_received() {
             supervisor.handle(Event::Signaled(received), Duration::ZERO, &mut actions);
             for action in actions.drain(..) {
                 match action {
@@ -146,7 +147,7 @@ fn signals_are_received_forwarded_and_orphans_reaped_without_allocating() {
     let count = allocations(|| {
         (0..50).for_each(|_| send(40));
         send(libc::SIGUSR1);
-        (0..3).for_each(|_| turn(&mut queue));
+        (0..3).for_each(|_| turn(&mut receiver));
         kill::group(child, Received::from(Signal::KILL)).expect("it lives");
         while !reaped {
             reaped = matches!(reap::next(), Ok(Reap::Ended(pid, _)) if pid == child);

@@ -7,7 +7,7 @@ use log::LevelFilter;
 
 use super::given::{PeerOptions, Takes, letter, peer_parser};
 use super::{BadInput, LICENCE, PEERS_FAILURE, Request, Stream, VERSION, Variables};
-use crate::config::{Config, FailureStatuses, ForwardTo, LogFormat, Pause, Policy, Subreaper};
+use crate::config::{Config, FailureStatuses, ForwardTo, Policy};
 use crate::signal::Signal;
 
 const ABOUT: &str = "Runs a command under an init. This is firstmate, called as catatonit.";
@@ -50,12 +50,7 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
     let log_level =
         if variable("CATATONIT_DEBUG").is_some() { LevelFilter::Debug } else { LevelFilter::Warn };
     if options.flag("P") {
-        return Ok(Request::Pause(Pause {
-            subreaper: Subreaper::Auto,
-            log_format: LogFormat::Text,
-            log_level,
-            warn_on_reap: false,
-        }));
+        return Ok(Request::Run(Box::new(Config { log_level, ..Config::hold() })));
     }
     let config = Config {
         policy: Policy {

@@ -22,16 +22,14 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, Pause};
+use crate::config::Config;
 use crate::status::ExitStatus;
 
 /// What the user wants.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Run a command.
+    /// Be an init.
     Run(Box<Config>),
-    /// Run no command, but hold the namespaces and reap.
-    Pause(Pause),
     /// Copy the running binary to this file.
     Install(PathBuf),
     /// Print help, the version or the licence, and exit 0.

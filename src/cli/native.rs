@@ -11,8 +11,7 @@ use super::given::{Given, parser};
 use super::options::{OPTIONS, TERMINATION_MESSAGE};
 use super::{BadInput, LICENCE, Request, Stream, VERSION, Variables, tini, values};
 use crate::config::{
-    Command, Config, ForwardTo, LogFormat, Pause, Placement, Policy, Role, Subreaper,
-    TerminationMessage,
+    Command, Config, ForwardTo, LogFormat, Placement, Policy, Role, Subreaper, TerminationMessage,
 };
 
 const ABOUT: &str = "Runs COMMAND as the init of a container: forwards signals to it, reaps \
@@ -108,7 +107,7 @@ fn run(given: &Given, config: Config) -> Result<Request, BadInput> {
         return install(given, &given.command(), file);
     }
     if given.is_on_command_line(PAUSE) {
-        return pause(given, &config).map(Request::Pause);
+        return pause(given, &config);
     }
     if given.command().is_empty() {
         return Err(BadInput::new("no command given: firstmate [OPTIONS] [--] COMMAND [ARG]..."));
@@ -127,19 +126,20 @@ fn install(given: &Given, command: &[OsString], file: OsString) -> Result<Reques
     Ok(Request::Install(file.into()))
 }
 
-fn pause(given: &Given, config: &Config) -> Result<Pause, BadInput> {
+fn pause(given: &Given, config: &Config) -> Result<Request, BadInput> {
     refuse_command(
         given,
         PAUSE,
         &given.command(),
         &["subreaper", "log-format", "verbose", "quiet", "warn-on-reap"],
     )?;
-    Ok(Pause {
+    Ok(Request::Run(Box::new(Config {
         subreaper: config.subreaper,
         log_format: config.log_format,
         log_level: config.log_level,
         warn_on_reap: config.warn_on_reap,
-    })
+        ..Config::hold()
+    })))
 }
 
 /// What is meant for a command has no meaning with this option; `useful` has.

@@ -288,13 +288,13 @@ fn bad_input_gets_one_line_that_names_option_value_and_what_is_accepted() {
 
 #[test]
 fn a_pause_takes_no_command_and_no_option_for_one() {
-    let pause = Pause {
+    let pause = Config {
         subreaper: Subreaper::Off,
-        log_format: LogFormat::Text,
         log_level: LevelFilter::Info,
         warn_on_reap: true,
+        ..Config::hold()
     };
-    assert_eq!(parsed("-Pvw -s=off", &["FIRSTMATE_DRAIN=1"]), Ok(Request::Pause(pause)));
+    assert_eq!(parsed("-Pvw -s=off", &["FIRSTMATE_DRAIN=1"]), Ok(Request::Run(Box::new(pause))));
     assert_eq!(
         error("-P sh", &[]),
         "--pause: the command \"sh\" is not accepted: there is none with it"

@@ -14,7 +14,7 @@ use log::{Level, LevelFilter, Record};
 
 use crate::config::LogFormat;
 use crate::supervisor::Phase;
-pub use reasons::Reasons;
+pub use reasons::{Reason, Reasons};
 pub use sentence::Sentence;
 
 /// The log has one writer, and a format that is known only after the command line is read.

@@ -2,13 +2,20 @@
 
 use std::fmt::{self, Display, Write};
 
+/// What a sentence has to do with the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It has ended the container.
+    Decisive,
+    /// It has happened on the way, and is no reason for an ordinary end.
+    Context,
+}
+
 /// The sentences of why, one a line.
 #[derive(Debug, Default)]
 pub struct Reasons {
     text: Bounded,
-    /// One of them has ended the container. What has only happened on the way is no reason for an
-    /// ordinary end.
-    decisive: bool,
+    is_decided: bool,
 }
 
 impl Reasons {
@@ -17,18 +24,18 @@ impl Reasons {
 
     /// Adds a sentence. What does not fit is left out; half of the room is kept for what has ended
     /// the container.
-    pub fn add(&mut self, sentence: &impl Display, decisive: bool) {
-        if !decisive && self.text.0.len() > Self::LONGEST / 2 {
+    pub fn add(&mut self, sentence: &impl Display, reason: Reason) {
+        if reason == Reason::Context && self.text.0.len() > Self::LONGEST / 2 {
             return;
         }
-        self.decisive |= decisive;
+        self.is_decided |= reason == Reason::Decisive;
         let _ = writeln!(self.text, "{sentence}");
     }
 
     /// All of them; empty if the end was an ordinary one.
     #[must_use]
     pub fn text(&self) -> &str {
-        if self.decisive { self.text.0.trim_end() } else { "" }
+        if self.is_decided { self.text.0.trim_end() } else { "" }
     }
 }
 
@@ -53,9 +60,9 @@ mod tests {
     #[test]
     fn what_happened_on_the_way_is_no_reason_for_an_ordinary_end() {
         let mut reasons = Reasons::default();
-        reasons.add(&"out of memory", false);
+        reasons.add(&"out of memory", Reason::Context);
         assert_eq!(reasons.text(), "");
-        reasons.add(&"killed", true);
+        reasons.add(&"killed", Reason::Decisive);
         assert_eq!(reasons.text(), "out of memory\nkilled");
     }
 
@@ -63,18 +70,18 @@ mod tests {
     fn what_happens_again_and_again_leaves_room_for_what_ends_the_container() {
         let mut reasons = Reasons::default();
         for _ in 0..1000 {
-            reasons.add(&"out of memory", false);
+            reasons.add(&"out of memory", Reason::Context);
         }
-        reasons.add(&"killed", true);
+        reasons.add(&"killed", Reason::Decisive);
         assert!(reasons.text().ends_with("\nkilled"), "{}", reasons.text());
     }
 
     #[test]
     fn a_text_that_is_too_long_is_cut_between_characters() {
         let mut reasons = Reasons::default();
-        reasons.add(&format_args!("x{}", "é".repeat(Reasons::LONGEST)), true);
+        reasons.add(&format_args!("x{}", "é".repeat(Reasons::LONGEST)), Reason::Decisive);
         assert_eq!(reasons.text().len(), Reasons::LONGEST - 1);
-        reasons.add(&"more", true);
+        reasons.add(&"more", Reason::Decisive);
         assert!(reasons.text().len() <= Reasons::LONGEST);
     }
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use log::Level;
 
+use super::reasons::Reason;
 use crate::config::{self, Role};
+use crate::pid::Pid;
 use crate::signal::Signal;
-use crate::status::{ExitStatus, Leftovers, Pid, Termination};
+use crate::status::{ExitStatus, Leftovers, Termination};
 use crate::supervisor::{CommandId, Ending, Notice};
 
 /// Who and what a sentence is about.
@@ -26,13 +28,17 @@ pub struct Sentence<'a> {
     pub commands: &'a [config::Command],
     /// Who is left, if that is known and of interest.
     pub leftovers: Option<Leftovers>,
+    /// Why a command could not be started, where that is the notice.
+    pub not_started: Option<&'a dyn fmt::Display>,
 }
 
 impl Sentence<'_> {
     /// What it is about, for a log with fields.
     pub(super) fn fields(&self) -> Fields {
         match self.notice {
-            Notice::StopAsked(signal, _) | Notice::StopCommandFailed(signal) => {
+            Notice::Received(signal)
+            | Notice::StopAsked(signal, _)
+            | Notice::StopCommandFailed(signal) => {
                 Fields { signal: Some(signal), ..Fields::default() }
             }
             Notice::Ended(_, Ending { pid, termination, .. }) => {
@@ -43,7 +49,8 @@ impl Sentence<'_> {
                 };
                 Fields { pid: Some(pid), signal, status: Some(termination.into()) }
             }
-            Notice::OutOfMemory { .. }
+            Notice::NotStarted { .. }
+            | Notice::OutOfMemory { .. }
             | Notice::StopEscalated(_)
             | Notice::Unkillable
             | Notice::Draining(_)
@@ -78,34 +85,36 @@ impl Sentence<'_> {
             | Notice::DrainEscalated(_)
             | Notice::Abandoned
             | Notice::AfterKilled(_) => Level::Warn,
-            Notice::Lost => Level::Error,
+            Notice::NotStarted { .. } | Notice::Lost => Level::Error,
+            Notice::Received(_) => Level::Debug,
         }
     }
 
-    /// Whether it belongs to the reasons of the container's end; `Some(true)` if it is one by
-    /// itself.
+    /// What it has to do with the container's end; `None`: nothing.
     #[must_use]
-    pub fn is_reason(&self) -> Option<bool> {
+    pub fn reason(&self) -> Option<Reason> {
+        let decisive_if = |decides| if decides { Reason::Decisive } else { Reason::Context };
         match self.notice {
-            Notice::OutOfMemory { stops, .. } => Some(stops),
+            Notice::NotStarted { decides, .. } => Some(decisive_if(decides)),
+            Notice::OutOfMemory { stops, .. } => Some(decisive_if(stops)),
             Notice::Ended(id, ending) => {
+                let killed = matches!(ending.termination, Termination::Killed { .. });
                 let by_itself = match self.role(id) {
-                    Role::Main | Role::With { watched: true } => {
-                        matches!(ending.termination, Termination::Killed { .. })
-                    }
+                    Role::Main | Role::With { watched: true } => killed,
                     Role::With { watched: false } | Role::Before => {
                         ending.decides || ending.killed_after.is_some()
                     }
                     Role::Stop | Role::After => false,
                 };
-                (by_itself && !as_asked(ending)).then_some(true)
+                (by_itself && !as_asked(ending)).then_some(Reason::Decisive)
             }
             Notice::StopAsked(..)
             | Notice::Unkillable
             | Notice::DrainEscalated(_)
             | Notice::Abandoned
-            | Notice::Lost => Some(true),
-            Notice::StopEscalated(_)
+            | Notice::Lost => Some(Reason::Decisive),
+            Notice::Received(_)
+            | Notice::StopEscalated(_)
             | Notice::Draining(_)
             | Notice::StopCommandFailed(_)
             | Notice::AfterKilled(_) => None,
@@ -130,6 +139,11 @@ fn as_asked(ending: Ending) -> bool {
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.notice {
+            Notice::Received(signal) => write!(f, "received {signal}"),
+            Notice::NotStarted { command, .. } => match self.not_started {
+                Some(why) => why.fmt(f),
+                None => write!(f, "{} could not be started", self.command(command)),
+            },
             Notice::StopAsked(signal, Duration::ZERO) => {
                 write!(f, "{signal} asks the container to stop")
             }
@@ -259,10 +273,10 @@ mod tests {
         config::Command { role, words: vec!["prog".into()], label }
     }
 
-    fn told(notice: Notice, leftovers: Option<Leftovers>) -> (Level, String, Option<bool>) {
+    fn told(notice: Notice, leftovers: Option<Leftovers>) -> (Level, String, Option<Reason>) {
         let commands = ROLES.map(command);
-        let sentence = Sentence { notice, commands: &commands, leftovers };
-        (sentence.level(), sentence.to_string(), sentence.is_reason())
+        let sentence = Sentence { notice, commands: &commands, leftovers, not_started: None };
+        (sentence.level(), sentence.to_string(), sentence.reason())
     }
 
     fn ending(termination: Termination) -> Ending {
@@ -273,7 +287,7 @@ mod tests {
         ending(Termination::Killed { signal, core_dumped: false })
     }
 
-    fn assert_told(notice: Notice, level: Level, text: &str, reason: Option<bool>) {
+    fn assert_told(notice: Notice, level: Level, text: &str, reason: Option<Reason>) {
         assert_eq!(told(notice, None), (level, text.to_owned(), reason));
     }
 
@@ -301,14 +315,14 @@ mod tests {
     fn a_death_by_a_signal_is_both() {
         let segv = Termination::Killed { signal: Signal::from_raw(11).unwrap(), core_dumped: true };
         let text = "the command was killed by SIGSEGV, core dumped";
-        assert_told(Notice::Ended(0, ending(segv)), Level::Warn, text, Some(true));
+        assert_told(Notice::Ended(0, ending(segv)), Level::Warn, text, Some(Reason::Decisive));
         let late = Ending {
             asked_by: Some(Signal::TERM),
             killed_after: Some(Duration::from_millis(2520)),
             ..killed(Signal::KILL)
         };
         let text = "the command was killed by SIGKILL: it had not ended 2.5s after SIGTERM";
-        assert_told(Notice::Ended(0, late), Level::Warn, text, Some(true));
+        assert_told(Notice::Ended(0, late), Level::Warn, text, Some(Reason::Decisive));
         let dies_late = Ending {
             killed_after: Some(Duration::from_secs(1)),
             asked_by: Some(Signal::TERM),
@@ -322,9 +336,9 @@ mod tests {
         let failed = ending(Termination::Exited(1));
         let decides = Ending { decides: true, ..failed };
         let text = "the --before command \"prog\" exited with 1: nothing else is started";
-        assert_told(Notice::Ended(1, decides), Level::Warn, text, Some(true));
+        assert_told(Notice::Ended(1, decides), Level::Warn, text, Some(Reason::Decisive));
         let text = "the --with command \"prog\" exited with 1: that ends the container";
-        assert_told(Notice::Ended(2, decides), Level::Warn, text, Some(true));
+        assert_told(Notice::Ended(2, decides), Level::Warn, text, Some(Reason::Decisive));
         assert_told(
             Notice::Ended(2, failed),
             Level::Info,
@@ -338,7 +352,7 @@ mod tests {
         };
         let text =
             "the --with command \"prog\" was killed by SIGKILL: it had not ended 2s after SIGTERM";
-        assert_told(Notice::Ended(2, late), Level::Warn, text, Some(true));
+        assert_told(Notice::Ended(2, late), Level::Warn, text, Some(Reason::Decisive));
         assert_told(
             Notice::Ended(3, failed),
             Level::Info,
@@ -355,7 +369,7 @@ mod tests {
         let usr1 = killed(Signal::from_raw(10).unwrap());
         assert_told(Notice::Ended(2, usr1), Level::Warn, text, None);
         // The container's status may be its own.
-        assert_told(Notice::Ended(5, usr1), Level::Warn, text, Some(true));
+        assert_told(Notice::Ended(5, usr1), Level::Warn, text, Some(Reason::Decisive));
     }
 
     #[test]
@@ -364,7 +378,7 @@ mod tests {
             let names = names.iter().map(|name| (*name).to_owned()).collect();
             told(Notice::DrainEscalated(Duration::from_secs(5)), Some(Leftovers { count, names }))
         };
-        let sentence = |text: &str| (Level::Warn, text.to_owned(), Some(true));
+        let sentence = |text: &str| (Level::Warn, text.to_owned(), Some(Reason::Decisive));
         assert_eq!(
             told(1, &["a\nb"]),
             sentence("1 process was left 5s after SIGTERM, and killed: \"a\\nb\"")
@@ -377,9 +391,19 @@ mod tests {
     fn memory_is_a_reason_by_itself_only_if_the_container_stops_for_it() {
         let text =
             "out of memory: the container hit its memory limit, and the kernel killed 1 process";
-        assert_told(Notice::OutOfMemory { kills: 1, stops: false }, Level::Warn, text, Some(false));
+        assert_told(
+            Notice::OutOfMemory { kills: 1, stops: false },
+            Level::Warn,
+            text,
+            Some(Reason::Context),
+        );
         let text = "out of memory: the container hit its memory limit, and the kernel killed 2 \
                     processes; the container stops";
-        assert_told(Notice::OutOfMemory { kills: 2, stops: true }, Level::Warn, text, Some(true));
+        assert_told(
+            Notice::OutOfMemory { kills: 2, stops: true },
+            Level::Warn,
+            text,
+            Some(Reason::Decisive),
+        );
     }
 }

@@ -1,15 +1,17 @@
 //! Starting the commands.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::fmt::Display;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::job::Job;
 use crate::config::{Command, Config, FailureStatuses, Placement, Role};
-use crate::status::{ExitStatus, Pid};
-use crate::supervisor::{CommandId, MAIN};
+use crate::pid::Pid;
+use crate::status::Termination;
+use crate::supervisor::{CommandId, Event, MAIN};
 use crate::sys::descriptors;
 use crate::sys::program::NotStarted;
 use crate::sys::signals::Inherited;
-use crate::sys::spawn::{self, Auxiliary, Place, Surroundings};
-use crate::sys::terminal::Terminal;
+use crate::sys::spawn::{Exec, ExecReport, Inheritance, Launch, Place, Started};
 use crate::sys::users::Credentials;
 
 /// All that a command may need when its time comes.
@@ -18,32 +20,64 @@ pub(super) struct Commands {
     all: Vec<Command>,
     placement: Placement,
     failures: FailureStatuses,
-    inherited: Inherited,
+    signals: Inherited,
     /// The user of the main command and of those beside it.
     credentials: Option<Credentials>,
     /// Where we were started, for those that start when we are no longer there.
     directory: Option<OwnedFd>,
     /// How many of those there are.
     to_start: usize,
+    /// The main child until it is reaped.
+    main: Option<Pid>,
+    /// Those whose exec is still to come, the oldest first.
+    starting: Vec<Starting>,
+    /// Why a command could not be started.
+    not_started: Vec<(CommandId, NotStarted)>,
+}
+
+/// A child whose exec is still to come, or has failed: then it is about to exit.
+struct Starting {
+    id: CommandId,
+    pid: Pid,
+    report: ExecReport,
+    failed: Option<NotStarted>,
+}
+
+impl Starting {
+    /// Whether the exec is over, and has not failed.
+    fn is_executed(&mut self) -> bool {
+        if self.failed.is_some() {
+            return false;
+        }
+        match self.report.read() {
+            Exec::Pending => false,
+            Exec::Over => true,
+            Exec::Failed(why) => {
+                self.failed = Some(why);
+                false
+            }
+        }
+    }
 }
 
 impl Commands {
     pub(super) fn new(
         config: Config,
-        inherited: Inherited,
+        signals: Inherited,
         credentials: Option<Credentials>,
     ) -> Self {
-        let to_start = config.commands.len() - 1;
-        let directory = (to_start > 0).then(descriptors::working_directory).flatten();
-        let (placement, failures) = (config.policy.placement, config.failures);
+        let to_start = config.commands.len().saturating_sub(1);
         Self {
-            all: config.commands,
-            placement,
-            failures,
-            inherited,
+            placement: config.policy.placement,
+            failures: config.failures,
+            signals,
             credentials,
-            directory,
+            directory: (to_start > 0).then(descriptors::working_directory).flatten(),
             to_start,
+            main: None,
+            starting: Vec::with_capacity(config.commands.len()),
+            not_started: Vec::with_capacity(config.commands.len()),
+            all: config.commands,
         }
     }
 
@@ -52,13 +86,15 @@ impl Commands {
         &self.all
     }
 
-    /// The descriptor to keep open.
-    pub(super) fn descriptor(&self) -> Option<RawFd> {
-        self.directory.as_ref().map(AsRawFd::as_raw_fd)
+    /// The start directory, to keep open.
+    pub(super) fn directory(&self) -> Option<BorrowedFd<'_>> {
+        self.directory.as_ref().map(AsFd::as_fd)
     }
 
-    pub(super) fn exit_status(&self, failed: &NotStarted) -> ExitStatus {
-        failed.exit_status(self.failures)
+    /// What tells of the oldest exec that is still to come.
+    pub(super) fn exec(&self) -> Option<BorrowedFd<'_>> {
+        let pending = self.starting.iter().find(|starting| starting.failed.is_none());
+        pending.map(|starting| starting.report.as_fd())
     }
 
     /// Whether the main command runs as another user than we do.
@@ -66,61 +102,88 @@ impl Commands {
         self.credentials.is_some()
     }
 
-    /// The main command gets all that we inherited, the terminal's foreground too.
-    pub(super) fn start_main(&self, terminal: &mut Option<Terminal>) -> Result<Pid, NotStarted> {
-        let place = match self.placement {
-            Placement::OwnGroup => Place::OwnGroup(terminal.as_mut().and_then(Terminal::claim)),
-            Placement::OwnSession => Place::OwnSession(terminal.as_ref().map(Terminal::hand_over)),
-            Placement::SharedGroup => Place::SharedGroup,
-        };
-        let started = self.spawn(MAIN, place, None);
-        if started.is_err()
-            && let Some(terminal) = terminal
-        {
-            // It may have got as far as to take it.
-            terminal.release();
-        }
-        if self.placement != Placement::OwnGroup {
-            *terminal = None;
-        }
-        started
+    pub(super) fn why_not_started(&self, id: CommandId) -> Option<&dyn Display> {
+        let failed = self.not_started.iter().find(|(failed, _)| *failed == id);
+        failed.map(|(_, why)| why as &dyn Display)
     }
 
-    /// Another command, in the directory where we were started; `main` is the main child, if it
-    /// runs.
-    pub(super) fn start_other(
-        &mut self,
-        id: CommandId,
-        main: Option<Pid>,
-    ) -> Result<Pid, NotStarted> {
-        let place = match self.placement {
-            Placement::OwnGroup | Placement::OwnSession => Place::OwnGroup(None),
-            Placement::SharedGroup => Place::SharedGroup,
+    /// Starts a command. The main one gets all that we inherited, the terminal's foreground too.
+    pub(super) fn start(&mut self, id: CommandId, job: &mut Job) -> Event {
+        let (place, inheritance) = if id == MAIN {
+            (job.place(self.placement), Inheritance::Everything)
+        } else {
+            let place = match self.placement {
+                Placement::OwnGroup | Placement::OwnSession => Place::OwnGroup(None),
+                Placement::SharedGroup => Place::SharedGroup,
+            };
+            // Before the main command is started, we are still there.
+            let directory = self.directory().filter(|_| self.role(id) != Some(Role::Before));
+            (place, Inheritance::Output { directory, main: self.main })
         };
-        // Before the main command is started, we are still there.
-        let directory = self.directory.as_ref().filter(|_| self.role(id) != Some(Role::Before));
-        let started =
-            descriptors::inside(directory, || self.spawn(id, place, Some(Auxiliary { main })));
-        self.to_start = self.to_start.saturating_sub(1);
+        let takes_user = self.role(id).is_some_and(Role::is_beside);
+        let launch = Launch {
+            words: self.all.get(id).map_or(&[][..], |command| command.words.as_slice()),
+            place,
+            inheritance,
+            signals: self.signals,
+            credentials: self.credentials.as_ref().filter(|_| takes_user),
+            failures: self.failures,
+        };
+        match launch.start() {
+            Ok(started) => {
+                let pid = started.pid;
+                self.has_started(id, started);
+                if id == MAIN {
+                    job.started(pid, self.placement);
+                }
+                Event::Started(id, pid)
+            }
+            Err(why) => self.failed(id, why, job),
+        }
+    }
+
+    fn has_started(&mut self, id: CommandId, started: Started) {
+        let pid = started.pid;
+        self.starting.extend(started.exec.map(|report| Starting { id, pid, report, failed: None }));
+        if id == MAIN {
+            self.main = Some(pid);
+        } else {
+            self.to_start = self.to_start.saturating_sub(1);
+        }
         if self.to_start == 0 {
             self.directory = None;
         }
-        started
+    }
+
+    fn failed(&mut self, id: CommandId, why: NotStarted, job: &mut Job) -> Event {
+        if id == MAIN {
+            job.not_started();
+        }
+        let status = why.kind.exit_status(self.failures);
+        self.not_started.push((id, why));
+        Event::NotStarted(id, status)
+    }
+
+    /// The next command that has executed its program.
+    pub(super) fn next_executed(&mut self) -> Option<Event> {
+        let at = self.starting.iter_mut().position(Starting::is_executed)?;
+        let Starting { id, pid, .. } = self.starting.remove(at);
+        Some(Event::Executed(id, pid))
+    }
+
+    /// What the end of a child means: one that could not execute its program was never started.
+    pub(super) fn ended(&mut self, pid: Pid, termination: Termination, job: &mut Job) -> Event {
+        if self.main == Some(pid) {
+            self.main = None;
+        }
+        let at = self.starting.iter().position(|starting| starting.pid == pid);
+        match at.map(|at| self.starting.remove(at)) {
+            Some(Starting { id, failed: Some(why), .. }) => self.failed(id, why, job),
+            Some(_) | None => Event::Reaped(pid, termination),
+        }
     }
 
     fn role(&self, id: CommandId) -> Option<Role> {
         self.all.get(id).map(|command| command.role)
-    }
-
-    fn spawn(
-        &self,
-        id: CommandId,
-        place: Place,
-        auxiliary: Option<Auxiliary>,
-    ) -> Result<Pid, NotStarted> {
-        let words = self.all.get(id).map_or(&[][..], |command| command.words.as_slice());
-        let takes_user = self.role(id).is_some_and(Role::is_beside);
-        let credentials = self.credentials.as_ref().filter(|_| takes_user);
-        spawn::spawn(words, &self.inherited, Surroundings { place, credentials, auxiliary })
     }
 }

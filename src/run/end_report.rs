@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use crate::config::TerminationMessage;
-use crate::report::Reasons;
+use crate::report::{Reason, Reasons};
 use crate::sys::message_file::MessageFile;
 
 /// The file of Kubernetes, which the kubelet makes.
@@ -35,14 +36,14 @@ impl EndReport {
     }
 
     /// The descriptor to keep open.
-    pub(super) fn descriptor(&self) -> Option<i32> {
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.0.as_ref().map(|(_, file)| file.descriptor())
     }
 
-    /// One more reason; a decisive one has ended the container.
-    pub(super) fn add(&mut self, sentence: &impl Display, decisive: bool) {
+    /// One more.
+    pub(super) fn add(&mut self, sentence: &impl Display, reason: Reason) {
         if let Some((reasons, _)) = &mut self.0 {
-            reasons.add(sentence, decisive);
+            reasons.add(sentence, reason);
         }
     }
 

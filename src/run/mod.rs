@@ -1,62 +1,60 @@
-//! Set-up, then the loop.
+//! Set-up, which may fail, then the loop, which cannot.
 #![forbid(unsafe_code)]
 
 mod commands;
-mod container;
+mod effects;
 mod end_report;
-mod pause;
-mod told;
+mod job;
+mod log_once;
+mod turn;
 
 use std::env;
 use std::fmt;
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 
-use container::Container;
+use commands::Commands;
+use effects::Effects;
 use end_report::EndReport;
-use log::LevelFilter;
+use job::Job;
+use log::{Level, LevelFilter};
 use nix::unistd::getppid;
+use turn::Loop;
 
 use crate::cli::{self, Request, Stream};
 use crate::config::{Config, Subreaper};
-use crate::report;
+use crate::report::{self, Reason};
 use crate::status::ExitStatus;
-use crate::supervisor::Event;
+use crate::supervisor::{Event, JobControl, Supervisor};
 use crate::sys::entry::Arguments;
+use crate::sys::memory::MemoryWatch;
 use crate::sys::output::Stderr;
-use crate::sys::signals::{self, Inherited, Queue};
+use crate::sys::signals::{self, Inherited, SignalReceiver};
 use crate::sys::users::Credentials;
 use crate::sys::{descriptors, install, process};
 
 /// The whole program, from `argv` to the exit status.
 #[must_use]
-pub fn run(arguments: &Arguments) -> u8 {
-    let inherited = signals::take_over();
+pub fn run(arguments: &Arguments) -> ExitStatus {
+    let inherited = signals::block_all();
     descriptors::fill_standard();
     // Never moved: its buffer is a page, and a page of the stack that was once touched is never
     // given back.
-    let mut queue = Queue::open();
+    let mut signals = SignalReceiver::open();
     report::init(Stderr::new(report::dropped_line));
-    let status = match cli::parse(&arguments.to_vec(), |name| env::var_os(name)) {
-        Ok(Request::Run(config)) => match set_up(*config, inherited, &mut queue) {
-            // At once: the kernel takes everything back faster than we could give it piece by
-            // piece.
-            Ok(mut container) => process::exit(container.supervise()),
+    match cli::parse(&arguments.to_vec(), |name| env::var_os(name)) {
+        Ok(Request::Run(config)) => match set_up(*config, inherited, &mut signals) {
+            // The kernel takes everything back faster than we could give it piece by piece.
+            Ok(container) => ManuallyDrop::new(container).run(),
             Err(failed) => failed,
         },
-        Ok(Request::Pause(pause)) => {
-            log::set_max_level(pause.log_level);
-            report::set_format(pause.log_format);
-            become_subreaper(pause.subreaper, false);
-            pause::pause(&pause, &mut queue)
-        }
         Ok(Request::Install(file)) => match install::install(arguments, &file) {
             Ok(()) => ExitStatus::SUCCESS,
             Err(failed) => fail(&failed, ExitStatus::OWN_FAILURE),
         },
         Ok(Request::Print { text, stream }) => answer(&text, stream),
         Err(bad_input) => fail(&bad_input, bad_input.exit_status()),
-    };
-    status.code()
+    }
 }
 
 #[inline(never)]
@@ -80,33 +78,33 @@ fn fail(why: &impl fmt::Display, status: ExitStatus) -> ExitStatus {
     status
 }
 
-/// Everything before the first command. The error is the exit status of a failure that was told.
+/// Everything before the first command. The error is the exit status of a failure that was logged.
 #[inline(never)]
 fn set_up(
     config: Config,
     inherited: Inherited,
-    queue: &mut Queue,
-) -> Result<Container<'_>, ExitStatus> {
+    signals: &mut SignalReceiver,
+) -> Result<Loop<'_>, ExitStatus> {
     let parent = getppid();
-    // What we fail at ourselves is told at any level.
+    // What we fail at ourselves is logged at any level.
     log::set_max_level(config.log_level.max(LevelFilter::Error));
     report::set_format(config.log_format);
     let mut end_report = EndReport::open(config.termination_message.as_ref());
     if config.only_as_pid_1 && !process::is_pid_1() {
-        return Err(fail(
-            &"-a: not accepted unless we are PID 1: it would reach processes that are not ours",
-            config.failures.other,
-        ));
+        let why =
+            "-a: not accepted unless we are PID 1: it would reach processes that are not ours";
+        return Err(fail(&why, config.failures.other));
     }
     let credentials =
         config.user.as_ref().map(Credentials::find).transpose().map_err(|failed| {
-            end_report.add(&failed, true);
+            let failed = format!("--user: {failed}");
+            end_report.add(&failed, Reason::Decisive);
             std::mem::take(&mut end_report).write();
-            fail(&failed, failed.exit_status(config.failures))
+            fail(&failed, config.failures.other)
         })?;
     become_subreaper(config.subreaper, config.warn_without_orphans);
     let parent_death_signal = config.parent_death_signal;
-    let mut container = Container::new(config, inherited, credentials, queue, end_report);
+    let mut container = assemble(config, inherited, credentials, signals, end_report);
     container.feed(Event::Begun);
     if let Some(signal) = parent_death_signal {
         if let Err(error) = process::set_parent_death_signal(signal) {
@@ -118,6 +116,35 @@ fn set_up(
         }
     }
     Ok(container)
+}
+
+fn assemble(
+    config: Config,
+    inherited: Inherited,
+    credentials: Option<Credentials>,
+    signals: &mut SignalReceiver,
+    end_report: EndReport,
+) -> Loop<'_> {
+    let holds = config.commands.is_empty();
+    let (job, job_control) = if holds {
+        (Job::default(), JobControl::Absent)
+    } else {
+        Job::find(config.policy.placement)
+    };
+    // Before the command is started: one whose limit is too low for it dies in its very exec.
+    let memory = if holds { MemoryWatch::default() } else { MemoryWatch::open() };
+    let roles = config.commands.iter().map(|command| command.role);
+    let supervisor = Supervisor::new(config.policy.clone(), job_control, roles);
+    let reap_level = if config.warn_on_reap { Level::Warn } else { Level::Debug };
+    let log_level = config.log_level;
+    let commands = Commands::new(config, inherited, credentials);
+    let effects = Effects::new(commands, job, memory, end_report, log_level);
+    let container = Loop::new(supervisor, signals, effects, reap_level);
+    if holds {
+        log::set_max_level(log_level);
+        container.release_inherited();
+    }
+    container
 }
 
 fn become_subreaper(wanted: Subreaper, warn_without: bool) {

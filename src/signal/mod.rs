@@ -7,7 +7,7 @@ mod set;
 use std::fmt;
 use std::str::FromStr;
 
-pub use received::{Payload, Received, RewriteMap};
+pub use received::{Payload, Received, RewriteMap, Sender};
 pub use set::SignalSet;
 use signal_hook::consts;
 use signal_hook::low_level::signal_name;

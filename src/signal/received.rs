@@ -1,6 +1,7 @@
 //! Signals that were sent to us, and what is sent on.
 
 use super::Signal;
+use crate::pid::Pid;
 
 /// A signal that was sent to us, or is to be sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,13 +10,27 @@ pub struct Received {
     pub signal: Signal,
     /// What `sigqueue` attached to it; `None` for `kill` and for the kernel's own.
     pub payload: Option<Payload>,
-    /// It was typed at the terminal, or the kernel has sent it for another reason of its own.
-    pub from_kernel: bool,
+    /// Who has sent it to us.
+    pub from: Sender,
+}
+
+/// Who has sent a signal (sigaction(2), `si_code` and `si_pid`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sender {
+    /// A process outside our PID namespace: the engine's stop.
+    Outside,
+    /// This process.
+    Process(Pid),
+    /// The kernel: it was typed at the terminal, or is about something else of its own.
+    Kernel,
+    /// We, since we began: our write to a broken stderr queues a SIGPIPE (one over a file size
+    /// limit a SIGXFSZ), giving up a terminal a SIGHUP and a SIGCONT.
+    Ourselves,
 }
 
 impl From<Signal> for Received {
     fn from(signal: Signal) -> Self {
-        Self { signal, payload: None, from_kernel: false }
+        Self { signal, payload: None, from: Sender::Outside }
     }
 }
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use super::CommandId;
+use crate::pid::Pid;
 use crate::signal::{Received, Signal};
-use crate::status::{ExitStatus, Pid, Termination};
+use crate::status::{ExitStatus, Termination};
 
 /// Something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,10 +23,12 @@ pub enum Action {
     /// group has it. To be answered by [`Event::TerminalLent`](super::Event::TerminalLent) or
     /// [`Event::TerminalNotLent`](super::Event::TerminalNotLent).
     LendTerminal(Signal),
-    /// Stop ourselves, whatever becomes of us, until a SIGCONT.
-    Stop,
+    /// Suspend ourselves, whatever becomes of us, until a SIGCONT.
+    SuspendAlone,
     /// Give the terminal's foreground back.
     ReclaimTerminal,
+    /// Give it back to the rest of our own process group, which it has stopped, and continue that.
+    ShareTerminal,
     /// Say it to the user.
     Tell(Notice),
     /// Exit with this status. Always the last action of all.
@@ -56,6 +59,15 @@ impl fmt::Display for Target {
 /// Something worth a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
+    /// A signal has arrived.
+    Received(Signal),
+    /// A command could not be started.
+    NotStarted {
+        /// Which one.
+        command: CommandId,
+        /// The container ends for it, or with the status of that.
+        decides: bool,
+    },
     /// This signal begins a stop; for so long it is held.
     StopAsked(Signal, Duration),
     /// The kernel has killed processes for want of memory.

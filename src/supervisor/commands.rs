@@ -2,8 +2,9 @@
 
 use super::{Action, Ending, Ladder, Notice, Out, Phase, Supervisor, Target, Time};
 use crate::config::{ExitWhen, ForwardTo, Policy, Preparation, Role};
-use crate::signal::{Received, Signal};
-use crate::status::{ExitStatus, Pid, Termination};
+use crate::pid::Pid;
+use crate::signal::{Received, Sender, Signal};
+use crate::status::{ExitStatus, Termination};
 
 /// The number of a command: 0 is the main one, then come the others in their order.
 pub type CommandId = usize;
@@ -21,6 +22,8 @@ pub(super) struct Command {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum State {
     Waiting,
+    /// It is a child of ours, which is still to execute its program: that may take any time.
+    Starting(Child),
     Runs(Child),
     Ended(ExitStatus),
     /// It never ran; the status stands for that.
@@ -44,18 +47,24 @@ impl Command {
         Self { role, state: State::Waiting }
     }
 
-    fn child(&self) -> Option<&Child> {
-        if let State::Runs(child) = &self.state { Some(child) } else { None }
+    pub(super) fn child(&self) -> Option<&Child> {
+        match &self.state {
+            State::Starting(child) | State::Runs(child) => Some(child),
+            State::Waiting | State::Ended(_) | State::NotStarted(_) => None,
+        }
     }
 
     fn child_mut(&mut self) -> Option<&mut Child> {
-        if let State::Runs(child) = &mut self.state { Some(child) } else { None }
+        match &mut self.state {
+            State::Starting(child) | State::Runs(child) => Some(child),
+            State::Waiting | State::Ended(_) | State::NotStarted(_) => None,
+        }
     }
 
     fn status(&self) -> Option<ExitStatus> {
         match self.state {
             State::Ended(status) | State::NotStarted(status) => Some(status),
-            State::Waiting | State::Runs(_) => None,
+            State::Waiting | State::Starting(_) | State::Runs(_) => None,
         }
     }
 }
@@ -64,7 +73,7 @@ impl Child {
     /// Keeps in mind what makes a stop a wanted one. At the terminal, it was typed for whoever had
     /// the foreground.
     pub(super) fn sends(&mut self, what: Received, now: Time) {
-        if what.signal == Signal::TSTP && !what.from_kernel {
+        if what.signal == Signal::TSTP && what.from != Sender::Kernel {
             self.stop_sent = Some(now);
         }
     }
@@ -92,8 +101,7 @@ impl Supervisor {
     }
 
     /// Whether the container ends if this command cannot be started, or with the status of that.
-    #[must_use]
-    pub fn needs(&self, id: CommandId) -> bool {
+    fn needs(&self, id: CommandId) -> bool {
         match self.commands.get(id).map(|command| command.role) {
             Some(Role::Main) => true,
             Some(Role::Before) => self.policy.preparation == Preparation::InOrder,
@@ -122,24 +130,40 @@ impl Supervisor {
         }
     }
 
+    /// If there is one: an init without a command only holds its namespaces.
     fn start_main(&mut self, out: &mut Vec<Action>) {
         self.phase = Phase::Running;
-        out.push(Action::Start(MAIN));
+        out.extend((!self.holds()).then_some(Action::Start(MAIN)));
     }
 
-    pub(super) fn started(&mut self, id: CommandId, pid: Pid, out: &mut Vec<Action>) {
-        let Some(command) = self.commands.get_mut(id) else { return };
-        command.state =
-            State::Runs(Child { pid, stopped: false, stop_sent: None, continued: false });
-        if command.role.is_beside() {
-            self.start_beside(out);
+    /// Whether there is no command.
+    pub(super) fn holds(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    pub(super) fn started(&mut self, id: CommandId, pid: Pid) {
+        if let Some(command) = self.commands.get_mut(id) {
+            let child = Child { pid, stopped: false, stop_sent: None, continued: false };
+            command.state = State::Starting(child);
         }
     }
 
-    /// One more beside the main command, as long as nothing has ended the container.
+    pub(super) fn executed(&mut self, id: CommandId, out: &mut Vec<Action>) {
+        if let Some(command) = self.commands.get_mut(id)
+            && let State::Starting(child) = command.state
+        {
+            command.state = State::Runs(child);
+            if command.role.is_beside() {
+                self.start_beside(out);
+            }
+        }
+    }
+
+    /// One more beside the main command, as long as nothing ends the container.
     fn start_beside(&self, out: &mut Vec<Action>) {
+        let goes_on = self.phase == Phase::Running && self.decided.is_none();
         let next = self.waiting(|role| matches!(role, Role::With { .. }));
-        out.extend(next.filter(|_| self.decided.is_none()).map(Action::Start));
+        out.extend(next.filter(|_| goes_on).map(Action::Start));
     }
 
     pub(super) fn not_started(
@@ -149,9 +173,15 @@ impl Supervisor {
         now: Time,
         out: &mut Vec<Action>,
     ) {
+        let decides = self.needs(id);
         let Some(command) = self.commands.get_mut(id) else { return };
+        // Nobody waits for it any longer.
+        if let State::Ended(_) = command.state {
+            return;
+        }
         command.state = State::NotStarted(status);
         let role = command.role;
+        out.tell(Notice::NotStarted { command: id, decides });
         self.ended(role, status, now, out);
         if matches!(role, Role::With { .. }) {
             self.start_beside(out);
@@ -161,7 +191,9 @@ impl Supervisor {
             .commands
             .iter()
             .all(|command| matches!(command.state, State::Waiting | State::NotStarted(_)));
-        if let (true, Some(status)) = (nothing_ran, self.decided) {
+        if let (true, Some(status)) = (nothing_ran, self.decided)
+            && self.phase != Phase::Done
+        {
             self.exit(status, out);
         }
     }

@@ -1,17 +1,21 @@
 //! What the supervisor is told.
 
 use super::CommandId;
+use crate::pid::Pid;
 use crate::signal::{Received, Signal};
-use crate::status::{ExitStatus, Pid, Termination};
+use crate::status::{ExitStatus, Termination};
 
 /// What happens to an init.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The first of all.
     Begun,
-    /// A command was started, and is a child of ours now.
+    /// A command is a child of ours now; its program is still to be executed.
     Started(CommandId, Pid),
-    /// A command could not be started; the status stands for that.
+    /// A command's child has executed its program, if it has not died meanwhile.
+    Executed(CommandId, Pid),
+    /// A command could not be started, or its child has ended for it could not execute its program;
+    /// the status stands for that.
     NotStarted(CommandId, ExitStatus),
     /// A signal arrived.
     Signaled(Received),
@@ -19,8 +23,8 @@ pub enum Event {
     OutOfMemory(u64),
     /// A child has ended and was reaped.
     Reaped(Pid, Termination),
-    /// A child was stopped by a signal.
-    Stopped(Pid, Signal),
+    /// A child was suspended by a signal.
+    Suspended(Pid, Signal),
     /// The main child has the terminal's foreground now, for which it was stopped.
     TerminalLent,
     /// We had no terminal to lend to the main child, which this signal has stopped.
@@ -34,6 +38,7 @@ pub enum Event {
     ChildrenLeft,
     /// We have no child at all.
     NoChildren,
-    /// Time has passed, maybe the deadline.
-    Elapsed,
+    /// Time has passed, maybe as much as [`Supervisor::deadline`](super::Supervisor::deadline)
+    /// says.
+    CheckDeadline,
 }

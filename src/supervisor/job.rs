@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::commands::Child;
 use super::{Action, Out, Phase, Supervisor, Target, Time};
 use crate::config::{Placement, Policy, Role};
+use crate::pid::Pid;
 use crate::signal::Signal;
-use crate::status::Pid;
 
 /// What becomes of us when the main child is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -5,7 +5,7 @@
 //! truth comes from wait(2). (Only what nobody else would tell is answered at once: whether a
 //! command was started, and what has become of the terminal.) [`Event::Begun`] comes first. In each
 //! wake-up the caller feeds the signals first, then what wait(2) told, then [`Event::ChildrenLeft`]
-//! or [`Event::NoChildren`], and last [`Event::Elapsed`], which counts only if
+//! or [`Event::NoChildren`], and last [`Event::CheckDeadline`], which counts only if
 //! [`Supervisor::deadline`] has come: a child that died in time is never killed for being late.
 //!
 //! ```text
@@ -47,8 +47,9 @@ pub use job::JobControl;
 pub use phase::{Ladder, Phase, Time};
 
 use crate::config::{Placement, Policy, Role};
-use crate::signal::{Received, Signal};
-use crate::status::{ExitStatus, Pid};
+use crate::pid::Pid;
+use crate::signal::{Received, Sender, Signal};
+use crate::status::ExitStatus;
 
 /// How long to wait for the effect of a SIGKILL: a process in uninterruptible sleep must not hold
 /// the container.
@@ -111,12 +112,12 @@ impl Supervisor {
     /// How many actions may follow from one event.
     #[must_use]
     pub fn most_actions(&self) -> usize {
-        // Each command gets two signals, and the drain is told of, with two more; so is what came
+        // Each command gets two signals, and the drain is logged, with two more; so is what came
         // before it.
-        2 * self.commands.len() + 6
+        2 * self.commands.len() + 7
     }
 
-    /// When [`Event::Elapsed`] is due; `None`: nothing is timed.
+    /// When [`Event::CheckDeadline`] is due; `None`: nothing is timed.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
         match self.phase {
@@ -138,19 +139,20 @@ impl Supervisor {
         }
         match event {
             Event::Begun => self.begin(out),
-            Event::Started(command, pid) => self.started(command, pid, out),
+            Event::Started(command, pid) => self.started(command, pid),
+            Event::Executed(command, _) => self.executed(command, out),
             Event::NotStarted(command, status) => self.not_started(command, status, now, out),
             Event::Signaled(received) => self.signaled(received, now, out),
             Event::OutOfMemory(kills) => self.ran_out_of_memory(kills, out),
             Event::Reaped(pid, termination) => self.reaped(pid, termination, now, out),
-            Event::Stopped(pid, signal) => self.stopped(pid, signal, now, out),
+            Event::Suspended(pid, signal) => self.stopped(pid, signal, now, out),
             Event::TerminalLent => self.continue_job(out),
             Event::TerminalNotLent(signal) => self.job_is_stopped(signal, now, out),
             Event::NotSuspended(signal) => self.not_suspended(signal, out),
             Event::Continued(pid) => self.continued(pid),
             Event::ChildrenLeft => self.children_left(now, out),
             Event::NoChildren => self.nobody_is_left(now, out),
-            Event::Elapsed => {
+            Event::CheckDeadline => {
                 if self.deadline().is_some_and(|deadline| deadline <= now) {
                     self.elapsed(now, out);
                 }
@@ -160,8 +162,17 @@ impl Supervisor {
 
     fn signaled(&mut self, received: Received, now: Time, out: &mut Vec<Action>) {
         let signal = received.signal;
+        // Not even a line: where stderr is broken, it would be the next such signal.
+        if received.from == Sender::Ourselves {
+            return;
+        }
+        out.tell(Notice::Received(signal));
         if signal == Signal::CHLD {
             return;
+        }
+        // Not for a command, which has a group of its own.
+        if received.from == Sender::Kernel && [Signal::TTIN, Signal::TTOU].contains(&signal) {
+            return out.push(Action::ShareTerminal);
         }
         // What was received decides whether a stop begins; but one that is rewritten to nothing
         // does not even that.
@@ -171,7 +182,7 @@ impl Supervisor {
             self.pass_on(received, rewritten, now, out);
         }
         if self.policy.suspend_on.contains(signal) {
-            out.push(Action::Stop);
+            out.push(Action::SuspendAlone);
         }
     }
 
@@ -180,7 +191,7 @@ impl Supervisor {
     fn has_reached_the_command(&self, received: Received) -> bool {
         let typed = [Signal::INT, Signal::QUIT, Signal::TSTP, Signal::WINCH];
         self.policy.placement == Placement::SharedGroup
-            && received.from_kernel
+            && received.from == Sender::Kernel
             && typed.contains(&received.signal)
     }
 
@@ -193,6 +204,8 @@ impl Supervisor {
     ) {
         let stops = self.policy.stop_on.contains(received.signal);
         match self.phase {
+            // Nobody is asked to exit: the processes here are those of other containers.
+            Phase::Running if stops && self.holds() => self.exit(ExitStatus::SUCCESS, out),
             Phase::Running if stops && !self.policy.stop_delay.is_zero() => {
                 let delay = self.policy.stop_delay;
                 out.push(Action::Tell(Notice::StopAsked(received.signal, delay)));

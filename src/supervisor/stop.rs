@@ -160,7 +160,7 @@ impl Supervisor {
                 for command in self
                     .commands
                     .iter_mut()
-                    .filter(|command| matches!(command.state, State::Runs(_)))
+                    .filter(|command| matches!(command.state, State::Starting(_) | State::Runs(_)))
                 {
                     command.state = State::Ended(killed);
                 }
@@ -194,6 +194,7 @@ impl Supervisor {
                 self.finish(out);
             }
             (_, Some(status)) => self.conclude(status, now, out),
+            (_, None) if self.holds() => {}
             (_, None) => {
                 out.tell(Notice::Lost);
                 self.exit(ExitStatus::OWN_FAILURE, out);
@@ -202,11 +203,9 @@ impl Supervisor {
     }
 
     fn forget(&mut self, role: Role) {
-        for command in self
-            .commands
-            .iter_mut()
-            .filter(|command| command.role == role && matches!(command.state, State::Runs(_)))
-        {
+        for command in self.commands.iter_mut().filter(|command| {
+            command.role == role && matches!(command.state, State::Starting(_) | State::Runs(_))
+        }) {
             command.state = State::Ended(ExitStatus::OWN_FAILURE);
         }
     }
@@ -246,7 +245,7 @@ impl Supervisor {
         for (id, command) in
             self.commands.iter().enumerate().filter(|(_, command)| command.role == Role::After)
         {
-            if let State::Runs(child) = command.state {
+            if let State::Starting(child) | State::Runs(child) = command.state {
                 out.tell(Notice::AfterKilled(id));
                 out.send(placement.job(child.pid), Signal::KILL);
             }

@@ -26,7 +26,9 @@ struct Story(Supervisor, Time);
 impl Story {
     fn new(policy: Policy, job_control: JobControl) -> Self {
         let mut supervisor = Supervisor::new(policy, job_control, [Role::Main]);
-        for event in [Event::Begun, Event::Started(super::MAIN, MAIN)] {
+        for event in
+            [Event::Begun, Event::Started(super::MAIN, MAIN), Event::Executed(super::MAIN, MAIN)]
+        {
             supervisor.handle(event, Time::ZERO, &mut Vec::new());
         }
         Self(supervisor, Time::ZERO)
@@ -82,10 +84,10 @@ fn leftovers_are_asked_then_killed_and_at_last_left() {
     story.ends();
     assert_eq!(story.at(10).on(Event::ChildrenLeft), [to_all(Signal::TERM), to_all(Signal::CONT)]);
     assert_eq!(story.0.deadline(), Some(seconds(15)));
-    assert_eq!(story.at(14).on(Event::Elapsed), []);
-    assert_eq!(story.at(15).on(Event::Elapsed), [to_all(Signal::KILL)]);
+    assert_eq!(story.at(14).on(Event::CheckDeadline), []);
+    assert_eq!(story.at(15).on(Event::CheckDeadline), [to_all(Signal::KILL)]);
     assert_eq!(story.on(Event::ChildrenLeft), [to_all(Signal::KILL)]);
-    assert_eq!(story.at(16).on(Event::Elapsed), [finish(4)]);
+    assert_eq!(story.at(16).on(Event::CheckDeadline), [finish(4)]);
 }
 
 #[test]
@@ -96,8 +98,8 @@ fn a_stop_escalates_once_and_a_second_stop_signal_does_not_restart_the_clock() {
     );
     assert_eq!(story.at(10).signal(Signal::TERM), [to_main(Signal::TERM)]);
     assert_eq!(story.at(12).signal(Signal::INT), [to_main(Signal::INT)]);
-    assert_eq!(story.at(13).on(Event::Elapsed), [to_main(Signal::KILL)]);
-    assert_eq!(story.on(Event::Elapsed), []);
+    assert_eq!(story.at(13).on(Event::CheckDeadline), [to_main(Signal::KILL)]);
+    assert_eq!(story.on(Event::CheckDeadline), []);
 }
 
 #[test]
@@ -120,7 +122,7 @@ fn a_held_stop_signal_goes_out_once_at_the_end_of_the_delay_or_on_a_second_one()
     let mut story = Story::new(policy.clone(), JobControl::Absent);
     assert_eq!(story.at(1).signal(Signal::TERM), []);
     assert_eq!(story.at(2).signal(Signal::HUP), [to_main(Signal::HUP)]);
-    assert_eq!(story.at(6).on(Event::Elapsed), [to_main(Signal::TERM)]);
+    assert_eq!(story.at(6).on(Event::CheckDeadline), [to_main(Signal::TERM)]);
     assert_eq!(story.0.deadline(), Some(seconds(8)));
 
     let mut story = Story::new(policy, JobControl::Absent);
@@ -184,7 +186,7 @@ fn a_payload_travels_with_its_signal() {
 #[test]
 fn a_stopped_child_that_is_asked_to_stop_is_continued() {
     let mut story = Story::new(Policy::default(), JobControl::Absent);
-    story.on(Event::Stopped(MAIN, Signal::STOP));
+    story.on(Event::Suspended(MAIN, Signal::STOP));
     assert_eq!(story.signal(Signal::TERM), [to_main(Signal::TERM), to_group(Signal::CONT)]);
     story.on(Event::Continued(MAIN));
     assert_eq!(story.signal(Signal::TERM), [to_main(Signal::TERM)]);
@@ -194,22 +196,22 @@ fn a_stopped_child_that_is_asked_to_stop_is_continued() {
 fn a_stop_that_is_heard_of_after_the_stop_signal_is_undone_once() {
     let mut story = Story::new(Policy::default(), JobControl::Absent);
     story.signal(Signal::TERM);
-    assert_eq!(story.on(Event::Stopped(MAIN, Signal::STOP)), [to_group(Signal::CONT)]);
+    assert_eq!(story.on(Event::Suspended(MAIN, Signal::STOP)), [to_group(Signal::CONT)]);
     story.on(Event::Continued(MAIN));
-    assert_eq!(story.on(Event::Stopped(MAIN, Signal::STOP)), []);
+    assert_eq!(story.on(Event::Suspended(MAIN, Signal::STOP)), []);
 }
 
 #[test]
 fn with_a_shell_above_we_stop_with_the_child_and_continue_its_whole_group() {
     let mut story = Story::new(Policy::default(), JobControl::Above);
-    assert_eq!(story.on(Event::Stopped(MAIN, Signal::TSTP)), [Action::Suspend(Signal::TSTP)]);
+    assert_eq!(story.on(Event::Suspended(MAIN, Signal::TSTP)), [Action::Suspend(Signal::TSTP)]);
     assert_eq!(story.signal(Signal::CONT), [to_group(Signal::CONT)]);
 }
 
 #[test]
 fn with_nobody_above_after_all_a_stop_typed_at_the_terminal_is_undone() {
     let mut story = Story::new(Policy::default(), JobControl::Above);
-    assert_eq!(story.on(Event::Stopped(MAIN, Signal::TSTP)), [Action::Suspend(Signal::TSTP)]);
+    assert_eq!(story.on(Event::Suspended(MAIN, Signal::TSTP)), [Action::Suspend(Signal::TSTP)]);
     assert_eq!(story.on(Event::NotSuspended(Signal::TSTP)), [to_group(Signal::CONT)]);
     assert_eq!(story.on(Event::NotSuspended(Signal::STOP)), []);
 }
@@ -217,13 +219,13 @@ fn with_nobody_above_after_all_a_stop_typed_at_the_terminal_is_undone() {
 #[test]
 fn as_pid_1_only_a_stop_typed_at_the_terminal_is_undone() {
     let mut story = Story::new(Policy::default(), JobControl::NobodyAbove);
-    assert_eq!(story.on(Event::Stopped(MAIN, Signal::TSTP)), [to_group(Signal::CONT)]);
-    assert_eq!(story.on(Event::Stopped(MAIN, Signal::STOP)), []);
+    assert_eq!(story.on(Event::Suspended(MAIN, Signal::TSTP)), [to_group(Signal::CONT)]);
+    assert_eq!(story.on(Event::Suspended(MAIN, Signal::STOP)), []);
     story.signal(Signal::TSTP);
-    assert_eq!(story.on(Event::Stopped(MAIN, Signal::TSTP)), []);
+    assert_eq!(story.on(Event::Suspended(MAIN, Signal::TSTP)), []);
     // Typed for our own group, which had the foreground then.
-    story.on(Event::Signaled(Received { from_kernel: true, ..Signal::TSTP.into() }));
-    assert_eq!(story.on(Event::Stopped(MAIN, Signal::TSTP)), [to_group(Signal::CONT)]);
+    story.on(Event::Signaled(Received { from: Sender::Kernel, ..Signal::TSTP.into() }));
+    assert_eq!(story.on(Event::Suspended(MAIN, Signal::TSTP)), [to_group(Signal::CONT)]);
 }
 
 #[test]
@@ -233,9 +235,9 @@ fn a_main_child_in_uninterruptible_sleep_does_not_hold_the_others() {
         JobControl::Absent,
     );
     story.signal(Signal::TERM);
-    story.at(1).on(Event::Elapsed);
+    story.at(1).on(Event::CheckDeadline);
     assert_eq!(
-        story.at(2).on(Event::Elapsed),
+        story.at(2).on(Event::CheckDeadline),
         [Action::ReclaimTerminal, to_all(Signal::TERM), to_all(Signal::CONT)]
     );
     assert_eq!(story.on(Event::Reaped(MAIN, Termination::Exited(0))), []);
@@ -263,13 +265,17 @@ fn what_is_typed_reaches_a_command_in_our_group_without_us() {
         Policy { placement: Placement::SharedGroup, suspend_on, ..Policy::default() },
         JobControl::Absent,
     );
-    let typed = |signal: Signal| Event::Signaled(Received { from_kernel: true, ..signal.into() });
+    let typed =
+        |signal: Signal| Event::Signaled(Received { from: Sender::Kernel, ..signal.into() });
     assert_eq!(story.on(typed(Signal::INT)), []);
-    assert_eq!(story.on(typed(Signal::TSTP)), [Action::Stop]);
-    assert_eq!(story.signal(Signal::TSTP), [to_main(Signal::TSTP), Action::Stop]);
+    assert_eq!(story.on(typed(Signal::TSTP)), [Action::SuspendAlone]);
+    assert_eq!(story.signal(Signal::TSTP), [to_main(Signal::TSTP), Action::SuspendAlone]);
     assert_eq!(
         story.on(typed(Signal::HUP)),
-        [Action::Send(Target::Process(MAIN), Received { from_kernel: true, ..Signal::HUP.into() })]
+        [Action::Send(
+            Target::Process(MAIN),
+            Received { from: Sender::Kernel, ..Signal::HUP.into() }
+        )]
     );
 }
 

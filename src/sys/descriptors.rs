@@ -1,15 +1,15 @@
 //! Descriptors: what was inherited is passed on untouched, and then let go.
 
-use std::os::fd::{BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
-use nix::unistd::{chdir, close, fchdir};
+use nix::unistd::{chdir, close};
 
 use super::{check, directory};
 
 /// Where /proc is missing and `close_range` too, descriptors are tried one by one up to here.
-const HIGHEST_GUESS: RawFd = 65_536;
+const LAST_GUESS: RawFd = 65_536;
 
 /// Puts a placeholder on each of 0, 1 and 2 that is closed, so that nothing we open lands there. It
 /// is closed again by the command's exec.
@@ -38,20 +38,14 @@ fn open_placeholder() {
 }
 
 /// Lets go of all that we inherited: stdin becomes /dev/null, everything from 3 up is closed but
-/// `keep`, and the working directory is `/`. Pipes get their end of file, and file systems can be
+/// `kept`, and the working directory is `/`. Pipes get their end of file, and file systems can be
 /// unmounted, when the command is done with them.
 ///
 /// stdout and stderr stay: people write to /proc/1/fd/1 and /2.
-pub fn let_go<const COUNT: usize>(mut keep: [Option<RawFd>; COUNT]) {
+pub fn release_inherited<const COUNT: usize>(kept: [Option<BorrowedFd>; COUNT]) {
     let _ = close(0);
     open_placeholder();
-    keep.sort_unstable();
-    let mut first = 3;
-    for kept in keep.iter().flatten() {
-        close_range(first, kept - 1);
-        first = kept + 1;
-    }
-    close_range(first, RawFd::MAX);
+    close_from_3(kept);
     if let Err(error) = chdir(c"/") {
         log::warn!("cannot change the working directory to /: {}", std::io::Error::from(error));
     }
@@ -63,26 +57,26 @@ pub fn working_directory() -> Option<OwnedFd> {
     open(c".", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()
 }
 
-/// Does `work` in this directory, if there is one, and goes back to `/`. The directory may be gone:
-/// no reason not to do it.
-pub fn inside<T>(directory: Option<&OwnedFd>, work: impl FnOnce() -> T) -> T {
-    let entered = directory.is_some_and(|directory| fchdir(directory).is_ok());
-    let done = work();
-    if entered {
-        let _ = chdir(c"/");
-    }
-    done
-}
-
 /// Leaves a command, before its exec, /dev/null as stdin, closed where there is none, and stdout
-/// and stderr.
-pub(super) fn keep_output_only() {
+/// and stderr; and what tells of the exec.
+pub(super) fn keep_output_only(exec: Option<BorrowedFd>) {
     let _ = close(0);
     // It takes the lowest free number.
     if let Ok(stdin) = open(c"/dev/null", OFlag::O_RDONLY, Mode::empty()) {
         let _ = stdin.into_raw_fd();
     }
-    close_range(3, RawFd::MAX);
+    close_from_3([exec]);
+}
+
+fn close_from_3<const COUNT: usize>(kept: [Option<BorrowedFd>; COUNT]) {
+    let mut kept = kept.map(|descriptor| descriptor.map(|descriptor| descriptor.as_raw_fd()));
+    kept.sort_unstable();
+    let mut first = 3;
+    for kept in kept.into_iter().flatten() {
+        close_range(first, kept - 1);
+        first = kept + 1;
+    }
+    close_range(first, RawFd::MAX);
 }
 
 /// Closes all descriptors from `first` to `last`.
@@ -104,7 +98,7 @@ fn close_range(first: RawFd, last: RawFd) {
             .into_iter()
             .filter(|descriptor| (first..=last).contains(descriptor))
             .for_each(close),
-        None => (first..=last.min(HIGHEST_GUESS)).for_each(close),
+        None => (first..=last.min(LAST_GUESS)).for_each(close),
     }
 }
 

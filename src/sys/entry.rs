@@ -6,8 +6,8 @@
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 
-/// Defines the binary's `main`, which passes its [`Arguments`] to a function and exits with the
-/// `u8` that it returns.
+/// Defines the binary's `main`, which passes its [`Arguments`] to a function and exits at once with
+/// the status that it returns: nothing is flushed or given back.
 #[macro_export]
 macro_rules! entry {
     ($run:path) => {
@@ -17,9 +17,11 @@ macro_rules! entry {
             argc: core::ffi::c_int,
             argv: *const *const core::ffi::c_char,
         ) -> core::ffi::c_int {
-            let run: fn(&$crate::sys::entry::Arguments) -> u8 = $run;
+            type Run = fn(&$crate::sys::entry::Arguments) -> $crate::status::ExitStatus;
+            let run: Run = $run;
             // SAFETY: these are the arguments of C's `main`.
-            run(&unsafe { $crate::sys::entry::Arguments::new(argc, argv) }).into()
+            let arguments = unsafe { $crate::sys::entry::Arguments::new(argc, argv) };
+            $crate::sys::process::exit(run(&arguments))
         }
     };
 }

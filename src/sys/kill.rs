@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 
 use super::check;
+use crate::pid::Pid;
 use crate::signal::{Payload, Received, Signal};
-use crate::status::Pid;
 
 /// `PIDFD_SIGNAL_PROCESS_GROUP` of pidfd_send_signal(2), Linux 6.9.
 const TO_GROUP: libc::c_uint = 1 << 2;

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 
 /// More than the list of mounts of any container, which is all that we read of it.
@@ -61,8 +61,8 @@ impl MemoryWatch {
 
     /// The descriptor to keep open, if there is one.
     #[must_use]
-    pub fn descriptor(&self) -> Option<RawFd> {
-        self.counter.as_ref().map(AsRawFd::as_raw_fd)
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.counter.as_ref().map(AsFd::as_fd)
     }
 
     /// What to wait for by POLLPRI: it has an event when the count may have changed, until

@@ -1,6 +1,6 @@
 //! The file for the termination message.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::fcntl::{OFlag, open};
@@ -23,8 +23,8 @@ impl MessageFile {
 
     /// The descriptor to keep open.
     #[must_use]
-    pub fn descriptor(&self) -> RawFd {
-        self.0.as_raw_fd()
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// Writes the message, in one piece and without waiting, unless the file holds something

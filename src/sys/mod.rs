@@ -4,12 +4,13 @@
 //! the raw system call: nix's types have no real-time signals, and the C libraries keep signals 32
 //! and 33 (musl 34 too) out of every mask that passes through them.
 
+pub mod broadcast;
 pub mod clock;
 pub mod descriptors;
 mod directory;
 pub mod entry;
-pub mod everyone;
 pub mod install;
+pub mod job_control;
 pub mod kill;
 pub mod memory;
 pub mod message_file;

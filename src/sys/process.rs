@@ -1,9 +1,8 @@
 //! What this very process asks of the kernel for itself.
 
 use nix::errno::Errno;
-use nix::unistd::{getpgid, getpgrp, getpid, getppid, getsid};
+use nix::unistd::getpid;
 
-use super::kill;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 
@@ -38,22 +37,4 @@ pub fn set_parent_death_signal(signal: Signal) -> nix::Result<()> {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::c_long::from(signal.as_raw()))
     })
     .map(drop)
-}
-
-/// Stops us until somebody continues us. PID 1 does not stop.
-pub fn stop() {
-    // It cannot fail for one's own pid.
-    let _ = kill::kill(getpid().as_raw(), Signal::STOP);
-}
-
-/// Whether our parent does job control for us: it is in our session, but we are in another group.
-pub(super) fn parent_is_shell() -> bool {
-    let parent = Some(getppid());
-    getsid(parent) == getsid(None) && getpgid(parent).is_ok_and(|group| group != getpgrp())
-}
-
-/// Continues what the terminal has stopped in our own process group.
-pub fn continue_our_group() {
-    // It cannot fail for one's own group. We get one too, from ourselves: it is not forwarded.
-    let _ = kill::kill(0, Signal::CONT);
 }

@@ -10,8 +10,8 @@ use nix::unistd::{getpid, read};
 
 use super::directory;
 use super::kill::{self, ignore_gone};
+use crate::pid::Pid;
 use crate::signal::Signal;
-use crate::status::Pid;
 
 /// One process, as /proc/PID/stat tells (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,8 @@
-//! Finding the program of a command, and telling why it cannot run.
+//! Finding the program of a command, executing it, and telling why that cannot be done.
+//!
+//! All of this may hang on a file system that does: it is for a child, not for us.
 
+use std::borrow::Cow;
 use std::env;
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fmt;
@@ -9,14 +12,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, access, execve};
 
 use super::users::Credentials;
 use crate::config::FailureStatuses;
 use crate::status::ExitStatus;
 
 /// What execvp(3) of glibc runs a script without `#!` by. musl's does not.
-pub(super) const SHELL: &CStr = c"/bin/sh";
+const SHELL: &CStr = c"/bin/sh";
 
 /// Where glibc's execvp(3) looks when there is no `PATH`.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -25,7 +28,7 @@ const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 /// without those that do not exist: the fewer there are to try, the shorter the time between the
 /// child's mask and its exec.
 #[must_use]
-pub(super) fn candidates(word: &OsStr) -> Vec<CString> {
+fn candidates(word: &OsStr) -> Vec<CString> {
     let word = word.as_bytes();
     if word.contains(&b'/') || word.is_empty() {
         return CString::new(word).into_iter().collect();
@@ -42,128 +45,137 @@ pub(super) fn candidates(word: &OsStr) -> Vec<CString> {
 }
 
 /// Why a command could not be started.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotStarted {
-    command: OsString,
-    cause: Cause,
+    /// What it means for the exit status.
+    pub kind: Kind,
+    /// The whole line.
+    pub line: String,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Cause {
-    /// There was no process for it.
-    Fork(Errno),
-    /// It cannot run as this user.
-    User(String, Errno),
-    /// A `user` or `group`, its name, and the file that does not have it.
-    Unknown(&'static str, String, &'static str),
-    UnreadableFile(&'static str, Errno),
-    NotInPath,
-    /// The file is there, but what it names to run it is not.
-    NoInterpreter(OsString),
-    /// An ELF file of another machine, or a damaged one.
-    ForeignElf,
-    Exec(Errno),
+/// What a failed start means for the exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The program was not found.
+    NotFound,
+    /// It was found but cannot be executed.
+    NotExecutable,
+    /// It did not come to that.
+    Other,
+}
+
+impl Kind {
+    /// The exit status for it.
+    #[must_use]
+    pub fn exit_status(self, statuses: FailureStatuses) -> ExitStatus {
+        match self {
+            Self::NotFound => statuses.not_found,
+            Self::NotExecutable => statuses.not_executable,
+            Self::Other => statuses.other,
+        }
+    }
 }
 
 impl NotStarted {
+    /// There was no process for it.
     pub(super) fn fork(command: &OsStr, error: Errno) -> Self {
-        Self { command: command.to_owned(), cause: Cause::Fork(error) }
+        let line = format!("cannot fork to run {command:?}: {}", io::Error::from(error));
+        Self { kind: Kind::Other, line }
     }
 
+    /// It cannot run as this user.
     pub(super) fn user(command: &OsStr, user: &Credentials, error: Errno) -> Self {
-        Self { command: command.to_owned(), cause: Cause::User(user.to_string(), error) }
-    }
-
-    pub(super) fn unknown(what: &'static str, name: &str, file: &'static str) -> Self {
-        Self { command: OsString::new(), cause: Cause::Unknown(what, name.to_owned(), file) }
-    }
-
-    pub(super) fn unreadable(file: &'static str, error: Errno) -> Self {
-        Self { command: OsString::new(), cause: Cause::UnreadableFile(file, error) }
-    }
-
-    /// The shell that would have run a script without `#!` could not be executed.
-    pub(super) fn shell(command: &OsStr, error: Errno) -> Self {
-        let cause = if error == Errno::ENOENT {
-            Cause::NoInterpreter(SHELL.to_string_lossy().into_owned().into())
-        } else {
-            Cause::Exec(error)
+        let hint = match error {
+            Errno::EPERM => ": this needs CAP_SETUID and CAP_SETGID",
+            Errno::EINVAL => ": the user namespace does not have it",
+            _ => "",
         };
-        Self { command: command.to_owned(), cause }
+        let error = io::Error::from(error);
+        Self { kind: Kind::Other, line: format!("cannot run {command:?} as {user}: {error}{hint}") }
     }
 
     /// Looks at the files that were tried, to say more than execve(2) does.
-    pub(super) fn exec(command: &OsStr, error: Errno, tried: &[CString]) -> Self {
-        let heads = || tried.iter().filter_map(head);
-        let cause = match error {
+    fn exec(command: &OsStr, error: Errno, tried: &[CString]) -> Self {
+        let not_found = |why: String| (Kind::NotFound, why);
+        let is_elf = |file| head(file).is_some_and(|head| head.starts_with(ELF));
+        let (kind, why) = match error {
             Errno::ENOENT => match tried.iter().find_map(missing_interpreter) {
-                Some(interpreter) => Cause::NoInterpreter(interpreter),
-                None if !command.as_bytes().contains(&b'/') => Cause::NotInPath,
-                None => Cause::Exec(error),
+                Some(interpreter) => {
+                    let crlf = interpreter.as_bytes().ends_with(b"\r");
+                    let hint = if crlf { " (the file has CRLF line ends)" } else { "" };
+                    not_found(format!("its interpreter {interpreter:?} is missing{hint}"))
+                }
+                None if !command.as_bytes().contains(&b'/') => {
+                    not_found("not found in PATH".to_owned())
+                }
+                None => not_found(io::Error::from(error).to_string()),
             },
-            Errno::ENOEXEC if heads().any(|head| head.starts_with(ELF)) => Cause::ForeignElf,
-            error => Cause::Exec(error),
+            Errno::ENOEXEC if tried.iter().any(is_elf) => {
+                let why = "an ELF file for another machine, or a damaged one".to_owned();
+                (Kind::NotExecutable, why)
+            }
+            error => (Kind::NotExecutable, io::Error::from(error).to_string()),
         };
-        Self { command: command.to_owned(), cause }
-    }
-
-    /// The exit status for it.
-    #[must_use]
-    pub fn exit_status(&self, statuses: FailureStatuses) -> ExitStatus {
-        match &self.cause {
-            Cause::Fork(_) | Cause::User(..) | Cause::Unknown(..) | Cause::UnreadableFile(..) => {
-                statuses.other
-            }
-            Cause::NotInPath | Cause::NoInterpreter(_) | Cause::Exec(Errno::ENOENT) => {
-                statuses.not_found
-            }
-            Cause::ForeignElf | Cause::Exec(_) => statuses.not_executable,
-        }
+        Self { kind, line: format!("cannot run {command:?}: {why}") }
     }
 }
 
 impl fmt::Display for NotStarted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let command = &self.command;
-        match &self.cause {
-            Cause::Fork(error) => {
-                write!(f, "cannot fork to run {command:?}: {}", io::Error::from(*error))
+        f.write_str(&self.line)
+    }
+}
+
+/// A program about to be executed, with all that takes time before it.
+pub(super) struct Program<'a> {
+    word: &'a OsStr,
+    /// To be tried in this order.
+    files: Vec<CString>,
+    arguments: Vec<CString>,
+}
+
+impl<'a> Program<'a> {
+    /// Looks for what the first of the words means.
+    pub(super) fn find(words: &'a [OsString]) -> Self {
+        let word = words.first().map_or(OsStr::new(""), OsString::as_os_str);
+        let arguments =
+            words.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+        Self { word, files: candidates(word), arguments }
+    }
+
+    /// Executes it. Returns only if that fails.
+    pub(super) fn execute(mut self, environment: &[Cow<CStr>]) -> NotStarted {
+        let searching = self.files.len() > 1;
+        let mut failure = Errno::ENOENT;
+        for file in &self.files {
+            let Err(error) = execve(file, &self.arguments, environment);
+            match error {
+                // Another directory of PATH may have it, and one that may be executed.
+                Errno::ENOENT
+                | Errno::ENOTDIR
+                | Errno::ESTALE
+                | Errno::ENODEV
+                | Errno::ETIMEDOUT
+                    if searching => {}
+                Errno::EACCES => failure = Errno::EACCES,
+                Errno::ENOEXEC if is_plain_script(file) => {
+                    self.arguments.splice(..1, [SHELL.into(), file.clone()]);
+                    let Err(error) = execve(SHELL, &self.arguments, environment);
+                    return NotStarted::exec(self.word, error, &[SHELL.into(), file.clone()]);
+                }
+                other => {
+                    failure = other;
+                    break;
+                }
             }
-            Cause::User(user, error) => {
-                write!(f, "cannot run {command:?} as {user}: {}", io::Error::from(*error))?;
-                f.write_str(match error {
-                    Errno::EPERM => ": this needs CAP_SETUID and CAP_SETGID",
-                    Errno::EINVAL => ": the user namespace does not have it",
-                    _ => "",
-                })
-            }
-            Cause::Unknown(what, name, file) => {
-                write!(f, "--user: there is no {what} {name:?} in {file}")
-            }
-            Cause::UnreadableFile(file, error) => {
-                write!(f, "--user: cannot read {file}: {}", io::Error::from(*error))
-            }
-            Cause::NotInPath => write!(f, "cannot run {command:?}: not found in PATH"),
-            Cause::NoInterpreter(interpreter) => {
-                write!(f, "cannot run {command:?}: its interpreter {interpreter:?} is missing")?;
-                f.write_str(if interpreter.as_bytes().ends_with(b"\r") {
-                    " (the file has CRLF line ends)"
-                } else {
-                    ""
-                })
-            }
-            Cause::ForeignElf => write!(
-                f,
-                "cannot run {command:?}: an ELF file for another machine, or a damaged one"
-            ),
-            Cause::Exec(error) => write!(f, "cannot run {command:?}: {}", io::Error::from(*error)),
         }
+        NotStarted::exec(self.word, failure, &self.files)
     }
 }
 
 /// Whether execvp(3) would hand this file to /bin/sh: a text without `#!`.
 #[must_use]
-pub(super) fn is_plain_script(file: &CString) -> bool {
+fn is_plain_script(file: &CString) -> bool {
     head(file).is_none_or(|head| !head.starts_with(ELF))
 }
 

@@ -4,16 +4,17 @@ use std::mem::MaybeUninit;
 
 use nix::errno::Errno;
 
+use crate::pid::Pid;
 use crate::signal::Signal;
-use crate::status::{Pid, Termination};
+use crate::status::Termination;
 
 /// What the children have to tell at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reap {
     /// One has ended and is reaped: its pid may be anybody's from now on.
     Ended(Pid, Termination),
-    /// One was stopped by a signal.
-    Stopped(Pid, Signal),
+    /// One was suspended by a signal.
+    Suspended(Pid, Signal),
     /// One waits for its tracer, and that is us, for it has asked to be traced (ptrace(2),
     /// `PTRACE_TRACEME`).
     Trapped(Pid, Signal),
@@ -61,7 +62,7 @@ fn changed(pid: Pid, code: libc::c_int, status: libc::c_int) -> Reap {
     match code {
         libc::CLD_KILLED => Reap::Ended(pid, killed(false)),
         libc::CLD_DUMPED => Reap::Ended(pid, killed(true)),
-        libc::CLD_STOPPED => Reap::Stopped(pid, signal.unwrap_or(Signal::STOP)),
+        libc::CLD_STOPPED => Reap::Suspended(pid, signal.unwrap_or(Signal::STOP)),
         // Above the low bits stands which event of ptrace(2) it is.
         libc::CLD_TRAPPED => {
             Reap::Trapped(pid, Signal::from_raw(status & 0x7f).unwrap_or(Signal::STOP))
@@ -70,14 +71,6 @@ fn changed(pid: Pid, code: libc::c_int, status: libc::c_int) -> Reap {
         // CLD_EXITED.
         _ => Reap::Ended(pid, Termination::Exited(status.to_le_bytes()[0])),
     }
-}
-
-/// Reaps this child, waiting for its end.
-pub(super) fn wait_for(pid: Pid) {
-    // SAFETY: waitpid(2) without a place for the status.
-    while unsafe { libc::waitpid(pid.as_raw(), std::ptr::null_mut(), 0) } == -1
-        && Errno::last() == Errno::EINTR
-    {}
 }
 
 /// Lets a trapped child go, and delivers the signal that it stopped for (ptrace(2)).
@@ -110,7 +103,7 @@ mod tests {
             (libc::CLD_KILLED, 15, killed(Signal::TERM, false)),
             (libc::CLD_KILLED, 64, killed(rtmax, false)),
             (libc::CLD_DUMPED, 15, killed(Signal::TERM, true)),
-            (libc::CLD_STOPPED, 20, Reap::Stopped(pid, Signal::TSTP)),
+            (libc::CLD_STOPPED, 20, Reap::Suspended(pid, Signal::TSTP)),
             (libc::CLD_TRAPPED, 15 | 4 << 8, Reap::Trapped(pid, Signal::TERM)),
             (libc::CLD_CONTINUED, 18, Reap::Continued(pid)),
         ] {

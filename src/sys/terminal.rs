@@ -1,12 +1,12 @@
 //! The controlling terminal and its foreground process group.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid as NixPid, getpgrp, getpid, getsid, read, tcgetpgrp, tcsetpgrp};
 
-use crate::status::Pid;
+use crate::pid::Pid;
 
 /// Our controlling terminal, if there is one.
 ///
@@ -47,10 +47,10 @@ impl Terminal {
 
     /// The descriptor of ours to keep open, if there is one.
     #[must_use]
-    pub fn own_descriptor(&self) -> Option<RawFd> {
+    pub fn own_descriptor(&self) -> Option<BorrowedFd<'_>> {
         match &self.descriptor {
             Descriptor::Standard(_) => None,
-            Descriptor::Own(descriptor) => Some(descriptor.as_raw_fd()),
+            Descriptor::Own(descriptor) => Some(descriptor.as_fd()),
         }
     }
 
@@ -63,26 +63,26 @@ impl Terminal {
 
     /// Claims the foreground for the main child, if it is ours to give: the descriptor by which the
     /// child takes it.
-    pub fn claim(&mut self) -> Option<RawFd> {
+    pub fn claim(&mut self) -> Option<BorrowedFd<'_>> {
         // In the session leader's own group (`ssh -t host 'firstmate ... | less'`) the others could
         // not wait for the terminal: their group is orphaned, and reading fails. There the
         // command gets it when it asks for it.
         let shared_with_the_leader =
             getsid(None) == Ok(self.own_group) && self.own_group != getpid();
         self.taken = !shared_with_the_leader && self.is_ours();
-        self.taken.then(|| self.descriptor().as_raw_fd())
+        self.taken.then(|| self.descriptor())
     }
 
     /// Gives the terminal up, for a session that the main child makes: the descriptor by which that
     /// takes it. The SIGHUP and SIGCONT that the kernel sends to our group then are our own
     /// doing.
     #[must_use]
-    pub fn hand_over(&self) -> RawFd {
-        let descriptor = self.descriptor().as_raw_fd();
+    pub fn hand_over(&self) -> BorrowedFd<'_> {
+        let descriptor = self.descriptor();
         // Only the leader's terminal becomes free (tty_ioctl(4)).
         if getsid(None) == Ok(getpid()) {
             // SAFETY: it takes no argument.
-            unsafe { libc::ioctl(descriptor, libc::TIOCNOTTY) };
+            unsafe { libc::ioctl(descriptor.as_raw_fd(), libc::TIOCNOTTY) };
         }
         descriptor
     }

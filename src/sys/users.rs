@@ -9,10 +9,11 @@ use std::io;
 
 use libc::{gid_t, uid_t};
 use nix::errno::Errno;
-use nix::unistd::{getresgid, getresuid};
+use nix::unistd::{
+    Gid, Uid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid, setuid,
+};
 
 use super::check;
-use super::program::NotStarted;
 use crate::config::{NameOrId, UserSpec};
 
 const PASSWD: &str = "/etc/passwd";
@@ -40,18 +41,19 @@ impl Credentials {
     ///
     /// # Errors
     /// When a name is unknown, or a file that is there cannot be read.
-    pub fn find(spec: &UserSpec) -> Result<Self, NotStarted> {
+    pub fn find(spec: &UserSpec) -> Result<Self, UserError> {
         Self::look_up(spec, fs::read)
     }
 
     fn look_up(
         spec: &UserSpec,
         read: impl Fn(&'static str) -> io::Result<Vec<u8>>,
-    ) -> Result<Self, NotStarted> {
+    ) -> Result<Self, UserError> {
         let read = |file| match read(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             text => text.map_err(|error| {
-                NotStarted::unreadable(file, Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+                let error = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+                UserError::Unreadable(file, error)
             }),
         };
         let needs_no_passwd = matches!((&spec.user, &spec.group), (NameOrId::Id(_), Some(_)));
@@ -64,7 +66,9 @@ impl Credentials {
         let uid = match (&spec.user, &listed) {
             (NameOrId::Id(id), _) => *id,
             (NameOrId::Name(_), Some(user)) => user.uid,
-            (NameOrId::Name(name), None) => return Err(NotStarted::unknown("user", name, PASSWD)),
+            (NameOrId::Name(name), None) => {
+                return Err(UserError::Unknown("user", name.clone(), PASSWD));
+            }
         };
         let needs_no_group = matches!(
             (&spec.user, &spec.group),
@@ -77,7 +81,7 @@ impl Credentials {
             Some(NameOrId::Id(id)) => *id,
             Some(NameOrId::Name(name)) => {
                 let group = listed_groups.find(|group| group.name == name.as_bytes());
-                group.ok_or_else(|| NotStarted::unknown("group", name, GROUP))?.gid
+                group.ok_or_else(|| UserError::Unknown("group", name.clone(), GROUP))?.gid
             }
         };
         let mut groups = vec![gid];
@@ -100,14 +104,7 @@ impl Credentials {
         &self.variables
     }
 
-    /// Room for [`Credentials::take`], which must not allocate.
-    pub(super) fn room(&self) -> Vec<gid_t> {
-        vec![0; self.groups.len()]
-    }
-
-    /// Makes the calling process this user for good. For a new child that shares our memory, so it
-    /// makes raw system calls: the C library's functions take locks, and would do the same to
-    /// every thread of ours (nptl(7)).
+    /// Makes the calling process this user for good.
     ///
     /// Nothing is needed to stay who one is: setgroups(2), which always needs `CAP_SETGID`, may
     /// fail then.
@@ -116,54 +113,61 @@ impl Credentials {
     /// `EPERM` without `CAP_SETGID` or `CAP_SETUID`, or if there was a way back; `EINVAL` for an id
     /// without a place in the user namespace. The process is neither the old nor the new user
     /// then.
-    pub(super) fn take(&self, room: &mut [gid_t]) -> nix::Result<()> {
-        // SAFETY: the kernel reads that many numbers.
-        let grouped = check(unsafe {
-            libc::syscall(libc::SYS_setgroups, self.groups.len(), self.groups.as_ptr())
-        });
-        if !self.has_groups(room) {
+    pub(super) fn apply(&self) -> nix::Result<()> {
+        let (user, group) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        let groups: Vec<_> = self.groups.iter().copied().map(Gid::from_raw).collect();
+        let grouped = setgroups(&groups);
+        if !self.has_groups() {
             return Err(grouped.err().unwrap_or(Errno::EPERM));
         }
-        // SAFETY: plain numbers.
-        check(unsafe { libc::syscall(libc::SYS_setresgid, self.gid, self.gid, self.gid) })?;
-        // SAFETY: plain numbers.
-        check(unsafe { libc::syscall(libc::SYS_setresuid, self.uid, self.uid, self.uid) })?;
+        setresgid(group, group, group)?;
+        setresuid(user, user, user)?;
         if self.uid != 0 {
             drop_capabilities()?;
         }
         // A sandbox may have said yes and done nothing.
-        if self.is_taken() { Ok(()) } else { Err(Errno::EPERM) }
+        if self.is_applied() { Ok(()) } else { Err(Errno::EPERM) }
     }
 
     /// Whether the supplementary groups of the calling process are ours, for a process with our
     /// group.
-    fn has_groups(&self, room: &mut [gid_t]) -> bool {
-        let Ok(size) = libc::c_int::try_from(room.len()) else { return false };
-        // SAFETY: getgroups(2) writes at most `size` numbers, or fails if there are more.
-        let count = unsafe { libc::getgroups(size, room.as_mut_ptr()) };
-        let Some(seen) = usize::try_from(count).ok().and_then(|count| room.get_mut(..count)) else {
-            return false;
-        };
-        seen.sort_unstable();
-        let all_ours = seen.iter().all(|group| self.groups.binary_search(group).is_ok());
-        all_ours
-            && self
-                .groups
-                .iter()
-                .all(|group| *group == self.gid || seen.binary_search(group).is_ok())
+    fn has_groups(&self) -> bool {
+        let Ok(seen) = getgroups() else { return false };
+        let seen: Vec<_> = seen.into_iter().map(Gid::as_raw).collect();
+        seen.iter().all(|group| self.groups.contains(group))
+            && self.groups.iter().all(|group| *group == self.gid || seen.contains(group))
     }
 
-    fn is_taken(&self) -> bool {
+    fn is_applied(&self) -> bool {
         let users = getresuid().is_ok_and(|ids| {
             [ids.real, ids.effective, ids.saved].iter().all(|id| id.as_raw() == self.uid)
         });
         let groups = getresgid().is_ok_and(|ids| {
             [ids.real, ids.effective, ids.saved].iter().all(|id| id.as_raw() == self.gid)
         });
-        // SAFETY: a plain number. If it succeeds, this process is given up.
-        let no_way_back =
-            || self.uid == 0 || check(unsafe { libc::syscall(libc::SYS_setuid, 0) }).is_err();
+        // If it succeeds, this process is given up.
+        let no_way_back = || self.uid == 0 || setuid(Uid::from_raw(0)).is_err();
         users && groups && no_way_back()
+    }
+}
+
+/// Why a user could not be looked up.
+#[derive(Debug, PartialEq, Eq)]
+pub enum UserError {
+    /// A `user` or `group`, its name, and the file that does not have it.
+    Unknown(&'static str, String, &'static str),
+    /// A file that is there cannot be read.
+    Unreadable(&'static str, Errno),
+}
+
+impl fmt::Display for UserError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown(what, name, file) => write!(f, "there is no {what} {name:?} in {file}"),
+            Self::Unreadable(file, error) => {
+                write!(f, "cannot read {file}: {}", io::Error::from(*error))
+            }
+        }
     }
 }
 
@@ -183,22 +187,6 @@ fn drop_capabilities() -> nix::Result<()> {
     let (header, none) = ([LINUX_CAPABILITY_VERSION_3, 0], [0_u32; 6]);
     // SAFETY: capset(2) reads two structures of these sizes.
     check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }).map(drop)
-}
-
-/// Does `work`, in which a child that shares our memory becomes another user.
-///
-/// The kernel takes that memory for a secret from then on (`PR_SET_DUMPABLE`, prctl(2)), and us for
-/// a process that nobody without `CAP_SYS_PTRACE` may look at: our /proc/1/fd/1 would be closed to
-/// root in an ordinary container.
-pub(super) fn staying_dumpable<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: no argument.
-    let dumpable = unsafe { libc::prctl(libc::PR_GET_DUMPABLE) };
-    let done = work();
-    if dumpable == 1 {
-        // SAFETY: a plain number. It cannot fail.
-        unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1_u64) };
-    }
-    done
 }
 
 /// The fields of each line.
@@ -325,18 +313,15 @@ mod tests {
     #[test]
     fn who_is_not_listed_or_in_a_broken_line_is_unknown() {
         for name in ["nobody", "broken", "odd", "# comment", "An app,,"] {
-            assert_eq!(
-                find(name, None),
-                Err(format!("--user: there is no user {name:?} in /etc/passwd"))
-            );
+            assert_eq!(find(name, None), Err(format!("there is no user {name:?} in /etc/passwd")));
         }
         assert_eq!(
             find("app", Some("wheel")),
-            Err("--user: there is no group \"wheel\" in /etc/group".to_owned())
+            Err("there is no group \"wheel\" in /etc/group".to_owned())
         );
         assert_eq!(
             find("1", Some("short")),
-            Err("--user: there is no group \"short\" in /etc/group".to_owned())
+            Err("there is no group \"short\" in /etc/group".to_owned())
         );
     }
 
@@ -348,7 +333,7 @@ mod tests {
         assert_eq!(Credentials::look_up(&spec(None), absent).map(|found| found.gid), Ok(5));
         let error =
             Credentials::look_up(&spec(None), forbidden).expect_err("a failure").to_string();
-        assert!(error.starts_with("--user: cannot read /etc/passwd: Permission denied"), "{error}");
+        assert!(error.starts_with("cannot read /etc/passwd: Permission denied"), "{error}");
         assert_eq!(
             Credentials::look_up(&spec(Some(NameOrId::Id(6))), forbidden).map(|found| found.gid),
             Ok(6)

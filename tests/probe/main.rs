@@ -28,12 +28,13 @@ use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
+use firstmate::status::ExitStatus;
 use firstmate::sys::entry::Arguments;
 
 firstmate::entry!(run);
 
-fn run(arguments: &Arguments) -> u8 {
-    perform(arguments.to_vec().into_iter().skip(1).collect())
+fn run(arguments: &Arguments) -> ExitStatus {
+    ExitStatus::from_code(perform(arguments.to_vec().into_iter().skip(1).collect()))
 }
 
 fn perform(steps: Vec<OsString>) -> u8 {

@@ -7,7 +7,7 @@ use super::{Process, wait_until};
 
 const OPTIONS: i32 = libc::PTRACE_O_TRACESYSGOOD
     | libc::PTRACE_O_TRACEEXEC
-    | libc::PTRACE_O_TRACEVFORK
+    | libc::PTRACE_O_TRACEFORK
     | libc::PTRACE_O_EXITKILL;
 
 /// A process that will exec firstmate, and what it starts. To be used by the thread that made it.
@@ -15,8 +15,8 @@ pub struct Tracer {
     init: Process,
     child: Option<Process>,
     traced: Vec<Process>,
-    /// The one that stands still now.
-    stopped: Option<Process>,
+    /// The one that stands still now, and the signal that it is about to get.
+    stopped: Option<(Process, i32)>,
 }
 
 impl Tracer {
@@ -25,41 +25,44 @@ impl Tracer {
         Self { init, child: None, traced: vec![init], stopped: None }
     }
 
-    /// Goes on to the next stop: an exec, or a system call's beginning or end. `false` at the first
-    /// read(2) of firstmate after it has made its child: it waits for signals.
+    /// Goes on to the next stop: an exec, a signal, or a system call's beginning or end. `false`
+    /// where firstmate waits, and its child has executed its program, or has died.
     pub fn step(&mut self) -> bool {
-        if let Some(process) = self.stopped.take() {
-            trace(libc::PTRACE_SYSCALL, process, 0);
+        if let Some((process, signal)) = self.stopped.take() {
+            trace(libc::PTRACE_SYSCALL, process, signal);
         }
-        let (process, event) = self.wait();
-        self.stopped = Some(process);
-        if event == libc::PTRACE_EVENT_EXEC && process != self.init {
-            self.detach(process);
+        if let Some((process, libc::PTRACE_EVENT_EXEC)) = self.wait()
+            && process != self.init
+        {
+            self.detach(process, 0);
         }
-        !(self.child.is_some()
-            && process == self.init
-            && process.system_call() == Some(libc::SYS_read))
+        let waits = [Some(libc::SYS_read), Some(libc::SYS_ppoll)];
+        let is_alone = self.child.is_some() && self.traced == [self.init];
+        !(is_alone && waits.contains(&self.init.system_call()))
     }
 
     /// Lets all of them run, and go.
     pub fn let_go(mut self) {
-        if let Some(process) = self.stopped {
-            self.detach(process);
+        if let Some((process, signal)) = self.stopped {
+            self.detach(process, signal);
         }
         while !self.traced.is_empty() {
-            let (process, _) = self.wait();
-            self.detach(process);
+            if self.wait().is_some()
+                && let Some((process, signal)) = self.stopped
+            {
+                self.detach(process, signal);
+            }
         }
     }
 
-    fn detach(&mut self, process: Process) {
-        trace(libc::PTRACE_DETACH, process, 0);
+    fn detach(&mut self, process: Process, signal: i32) {
+        trace(libc::PTRACE_DETACH, process, signal);
         self.traced.retain(|traced| *traced != process);
         self.stopped = None;
     }
 
-    /// Which one stopped, and its `PTRACE_EVENT_*`, if any.
-    fn wait(&mut self) -> (Process, i32) {
+    /// Which one stopped, and its `PTRACE_EVENT_*`, if any; `None` if one has exited.
+    fn wait(&mut self) -> Option<(Process, i32)> {
         let (mut pid, mut status) = (0, 0);
         wait_until("a stop of a traced process", || {
             let flags = libc::__WALL | libc::__WNOTHREAD | libc::WNOHANG;
@@ -76,28 +79,31 @@ impl Tracer {
             }
             pid != 0
         });
-        assert!(
-            pid > 0 && libc::WIFSTOPPED(status),
-            "{pid} ended with {status:x} ({})",
-            Error::last_os_error()
-        );
+        assert!(pid > 0, "{}", Error::last_os_error());
         let (process, event) = (Process(pid), status >> 16);
-        if event == libc::PTRACE_EVENT_VFORK {
+        if !libc::WIFSTOPPED(status) {
+            assert!(process != self.init, "{pid} ended with {status:x}");
+            self.traced.retain(|traced| *traced != process);
+            return None;
+        }
+        if event == libc::PTRACE_EVENT_FORK {
             let mut child: libc::c_ulong = 0;
             // SAFETY: it writes one long.
             let got = unsafe { libc::ptrace(libc::PTRACE_GETEVENTMSG, pid, 0, &raw mut child) };
             assert_eq!(got, 0);
             self.met(Process(child.try_into().expect("a pid")));
-        } else if process != self.init {
-            self.met(process);
         }
-        (process, event)
+        self.met(process);
+        let signal = libc::WSTOPSIG(status);
+        let is_delivery = event == 0 && signal != libc::SIGTRAP | 0x80;
+        self.stopped = Some((process, if is_delivery { signal } else { 0 }));
+        Some((process, event))
     }
 
     /// The child may stop before its parent's stop tells of it.
-    fn met(&mut self, child: Process) {
-        if self.child.replace(child).is_none() {
-            self.traced.push(child);
+    fn met(&mut self, process: Process) {
+        if process != self.init && self.child.replace(process).is_none() {
+            self.traced.push(process);
         }
     }
 }

@@ -31,7 +31,11 @@ impl World {
         );
         if let Some(Action::Finish(status)) = actions.last() {
             let lost = actions.contains(&Action::Tell(Notice::Lost));
-            let decided = if lost { Some(ExitStatus::OWN_FAILURE) } else { after.decided };
+            let decided = match () {
+                () if lost => Some(ExitStatus::OWN_FAILURE),
+                () if self.commands() == 0 => Some(ExitStatus::SUCCESS),
+                () => after.decided,
+            };
             let killed = ExitStatus::from_code(137);
             assert_eq!(
                 Some(*status),
@@ -49,7 +53,8 @@ impl World {
         if let Event::Signaled(received) = event {
             self.check_signal(received, actions, next);
         }
-        if event == Event::Elapsed && before.deadline().is_some_and(|deadline| deadline <= self.now)
+        if event == Event::CheckDeadline
+            && before.deadline().is_some_and(|deadline| deadline <= self.now)
         {
             assert!(
                 rank(after.phase) > rank(before.phase),
@@ -223,11 +228,22 @@ impl World {
         };
         let stops_us =
             policy.suspend_on.contains(received.signal) && self.supervisor.phase != Phase::Done;
-        assert_eq!(actions.contains(&Action::Stop), stops_us, "{received:?}\n{self:?}");
-        if policy.placement == Placement::SharedGroup && received.from_kernel {
+        assert_eq!(actions.contains(&Action::SuspendAlone), stops_us, "{received:?}\n{self:?}");
+        if policy.placement == Placement::SharedGroup && received.from == Sender::Kernel {
             return assert!(
                 sent.is_empty(),
                 "{received:?} has come by the terminal\n{self:?}\n{sent:?}"
+            );
+        }
+        let never = |what: Received| !sent.iter().any(|(_, sent)| *sent == what);
+        if received.from == Sender::Ourselves {
+            return assert!(actions.is_empty(), "not for anybody: {actions:?}\n{self:?}");
+        }
+        if received.from == Sender::Kernel && received.signal == Signal::TTIN {
+            let shares = actions.contains(&Action::ShareTerminal);
+            return assert!(
+                never(received) && shares == (self.supervisor.phase != Phase::Done),
+                "the terminal is wanted by the rest of our group\n{self:?}\n{actions:?}"
             );
         }
         let to_each = |what: Received| {
@@ -241,7 +257,6 @@ impl World {
             let starts_stop_command = next.steps_start(Role::Stop);
             everyone == 1 || starts_stop_command || (everyone == 0 && commands().all(once))
         };
-        let never = |what: Received| !sent.iter().any(|(_, sent)| *sent == what);
         let is_stop = policy.stop_on.contains(received.signal);
         let kept = match self.supervisor.phase {
             _ if received.signal == Signal::CHLD => sent.is_empty(),
@@ -271,7 +286,7 @@ impl World {
 
     /// A command that even SIGKILL did not end is no longer one of the supervisor's.
     fn abandoned(&self) -> bool {
-        self.running().any(|id| !matches!(self.supervisor.commands[id].state, State::Runs(_)))
+        self.running().any(|id| self.supervisor.commands[id].child().is_none())
     }
 
     /// Whose end is the end, and with which status.
@@ -291,7 +306,7 @@ impl World {
         };
         let ended = |id: CommandId| match after.commands[id].state {
             State::Ended(status) | State::NotStarted(status) => Some(status),
-            State::Waiting | State::Runs(_) => None,
+            State::Waiting | State::Starting(_) | State::Runs(_) => None,
         };
         let first_failure = || {
             let mut statuses = (0..after.commands.len()).filter(watched).filter_map(ended);
@@ -349,7 +364,7 @@ impl World {
             return;
         }
         for (id, command) in self.supervisor.commands.iter().enumerate() {
-            if let State::Runs(child) = &command.state {
+            if let Some(child) = command.child() {
                 assert_eq!(child.pid, pid_of(id));
                 assert!(self.runs(id), "a reaped pid is forgotten\n{self:?}");
             }
@@ -386,6 +401,11 @@ impl World {
                 supervisor.handle(Event::NoChildren, self.now, &mut actions);
             }
         }
+        if self.commands() == 0 {
+            // Only a stop signal ends what holds namespaces.
+            let stop = Event::Signaled(Signal::TERM.into());
+            supervisor.handle(stop, self.now, &mut actions);
+        }
         assert_eq!(supervisor.phase, Phase::Done, "nobody is left\n{self:?}");
     }
 
@@ -403,7 +423,7 @@ impl World {
         let mut actions = Vec::new();
         while let Some(deadline) = supervisor.deadline() {
             now = now.max(deadline);
-            for event in [Event::ChildrenLeft, Event::Elapsed] {
+            for event in [Event::ChildrenLeft, Event::CheckDeadline] {
                 supervisor.handle(event, now, &mut actions);
                 while let Some(at) =
                     actions.iter().position(|action| matches!(action, Action::Start(_)))

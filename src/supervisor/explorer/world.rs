@@ -33,6 +33,8 @@ impl Hash for World {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Process {
     None,
+    /// Its exec is still to come.
+    Starting,
     Runs,
     Stopped,
     Reaped,
@@ -60,16 +62,12 @@ impl World {
     pub(super) fn new(
         policy: &Policy,
         job_control: JobControl,
-        company: &[Role],
+        roles: &[Role],
         others: u8,
     ) -> Self {
         Self {
-            supervisor: Supervisor::new(
-                policy.clone(),
-                job_control,
-                [Role::Main].iter().chain(company).copied(),
-            ),
-            processes: vec![Process::None; 1 + company.len()],
+            supervisor: Supervisor::new(policy.clone(), job_control, roles.iter().copied()),
+            processes: vec![Process::None; roles.len()],
             others,
             now: Time::ZERO,
             turn: Turn::Begin,
@@ -88,7 +86,9 @@ impl World {
 
     /// The commands that run, stopped or not.
     pub(super) fn running(&self) -> impl Iterator<Item = CommandId> {
-        let runs = |process: &Process| matches!(process, Process::Runs | Process::Stopped);
+        let runs = |process: &Process| {
+            matches!(process, Process::Starting | Process::Runs | Process::Stopped)
+        };
         self.processes
             .iter()
             .enumerate()
@@ -118,7 +118,7 @@ impl World {
                 self.signals().map(Step::Event).chain([proceed(Turn::Children)]).collect()
             }
             Turn::Children => self.children().into_iter().map(Step::Event).collect(),
-            Turn::Deadline => vec![Step::Event(Event::Elapsed)],
+            Turn::Deadline => vec![Step::Event(Event::CheckDeadline)],
             Turn::Sleep if self.finished => Vec::new(),
             Turn::Sleep => match self.supervisor.deadline() {
                 None => vec![proceed(Turn::Signals)],
@@ -138,13 +138,15 @@ impl World {
             .map(Received::from)
             .into_iter()
             .chain([queued]);
-        let typed = [Signal::INT, Signal::TSTP]
-            .map(|signal| Received { from_kernel: true, ..signal.into() });
-        let alone = self.commands() == 1;
+        let from = |from, signal: Signal| Received { from, ..signal.into() };
+        let typed = [Signal::INT, Signal::TSTP].map(|signal| from(Sender::Kernel, signal));
+        // Of the terminal, and of our own doing.
+        let ours = [from(Sender::Kernel, Signal::TTIN), from(Sender::Ourselves, Signal::HUP)];
+        let alone = self.commands() <= 1;
         let has_terminal = self.supervisor.policy.placement == Placement::SharedGroup;
         let received = plain
             .into_iter()
-            .chain(more.filter(move |_| alone))
+            .chain(more.chain(ours).filter(move |_| alone))
             .chain(typed.into_iter().filter(move |_| has_terminal));
         received.map(Event::Signaled).chain([Event::OutOfMemory(1)])
     }
@@ -155,9 +157,13 @@ impl World {
         for id in self.running() {
             let pid = pid_of(id);
             let stops = [Signal::TSTP, Signal::STOP, Signal::TTIN]
-                .map(|signal| Event::Stopped(pid, signal));
+                .map(|signal| Event::Suspended(pid, signal));
             match self.processes[id] {
                 Process::Stopped => events.push(Event::Continued(pid)),
+                Process::Starting => events.extend([
+                    Event::Executed(id, pid),
+                    Event::NotStarted(id, ExitStatus::NOT_EXECUTABLE),
+                ]),
                 _ if self.commands() == 1 => events.extend(stops),
                 _ => events.push(stops[1]),
             }
@@ -178,7 +184,7 @@ impl World {
             events.extend(ends.into_iter().take(kinds).map(|end| Event::Reaped(pid, end)));
         }
         if self.others > 0 {
-            let stops = [Event::Stopped(OTHER, Signal::TSTP), Event::Continued(OTHER)];
+            let stops = [Event::Suspended(OTHER, Signal::TSTP), Event::Continued(OTHER)];
             events.push(Event::Reaped(OTHER, Termination::Exited(0)));
             events.extend(stops.into_iter().filter(|_| self.commands() == 1));
         }
@@ -219,18 +225,22 @@ impl World {
         let of = |pid: Pid| usize::try_from(pid.as_raw() - 10).unwrap();
         match event {
             Event::Started(id, _) => {
-                self.processes[id] = Process::Runs;
+                self.processes[id] = Process::Starting;
                 self.starting.pop_front();
+            }
+            Event::Executed(id, _) => self.processes[id] = Process::Runs,
+            Event::NotStarted(id, _) if self.processes[id] == Process::Starting => {
+                self.processes[id] = Process::Reaped;
             }
             Event::NotStarted(..) => drop(self.starting.pop_front()),
             Event::Reaped(OTHER, _) => self.others -= 1,
             Event::Reaped(pid, _) => self.processes[of(pid)] = Process::Reaped,
-            Event::Stopped(pid, _) if pid != OTHER => self.processes[of(pid)] = Process::Stopped,
+            Event::Suspended(pid, _) if pid != OTHER => self.processes[of(pid)] = Process::Stopped,
             Event::Continued(pid) if pid != OTHER => self.processes[of(pid)] = Process::Runs,
             Event::Begun => self.turn = Turn::Children,
             Event::NoChildren | Event::ChildrenLeft => self.turn = Turn::Deadline,
-            Event::Elapsed => self.turn = Turn::Sleep,
-            Event::Stopped(..)
+            Event::CheckDeadline => self.turn = Turn::Sleep,
+            Event::Suspended(..)
             | Event::Continued(_)
             | Event::Signaled(_)
             | Event::OutOfMemory(_)

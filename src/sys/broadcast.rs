@@ -6,11 +6,12 @@
 use super::kill::{self, ignore_gone};
 use super::process_table::ProcessTable;
 use super::{descriptors, process};
+use crate::pid::Pid;
 use crate::signal::Signal;
-use crate::status::{Leftovers, Pid};
+use crate::status::Leftovers;
 
 /// How to reach everyone, decided at the start.
-pub enum Everyone {
+pub enum Broadcast {
     /// We are PID 1: `kill(-1)`.
     Namespace,
     /// Our descendants. Without a usable /proc: the process groups of these leaders, and that is
@@ -18,7 +19,7 @@ pub enum Everyone {
     Descendants(Vec<Pid>),
 }
 
-impl Everyone {
+impl Broadcast {
     /// For an init of so many commands.
     #[must_use]
     pub fn new(commands: usize) -> Self {

@@ -1,6 +1,6 @@
-//! What was told of already.
+//! Failures that may come again and again, and are worth one line.
 
-/// A failure that may come again and again, and is worth one line.
+/// Such a failure.
 #[derive(Clone, Copy)]
 pub(super) enum Failure {
     Send,
@@ -9,11 +9,11 @@ pub(super) enum Failure {
     Detach,
 }
 
-/// The failures that were told of, a bit each.
+/// The failures that were logged, a bit each.
 #[derive(Default)]
-pub(super) struct Told(u8);
+pub(super) struct LogOnce(u8);
 
-impl Told {
+impl LogOnce {
     pub(super) fn is_first(&mut self, failure: Failure) -> bool {
         let bit = 1 << failure as u8;
         let first = self.0 & bit == 0;

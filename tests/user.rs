@@ -295,16 +295,20 @@ fn a_command_that_could_not_be_stopped_is_told_of_at_the_start() {
     }
     for (lose, told) in [(String::new(), 0), (format!("lose-capability {CAP_KILL}"), 1)] {
         let directory = Directory::new();
-        let finished = container(&directory)
+        let running = container(&directory)
             .prepare(&lose)
-            .options("--user app")
-            .copied_probe(&directory, "exit 3")
-            .run();
-        assert_eq!((finished.status, finished.stderr.len()), (3, told), "{finished:?}");
-        assert!(
-            finished.stderr.iter().all(|line| line.contains("we lack CAP_KILL")),
-            "{finished:?}"
-        );
+            .options("--user app -v")
+            .copied_probe(&directory, "block-all say ready await 10 exit 3")
+            .start()
+            .ready();
+        let mut lines = Vec::new();
+        while !lines.last().is_some_and(|line: &String| line.contains("started")) {
+            lines.push(running.stderr.next());
+        }
+        assert_eq!(lines.len(), told + 1, "{lines:?}");
+        assert!(told == 0 || lines[0].contains("we lack CAP_KILL"), "{lines:?}");
+        running.init.children()[0].signal(libc::SIGUSR1);
+        assert_eq!(running.finish().status, 3);
     }
 }
 

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+pub use crate::probe::path as probe;
 pub use cgroup::{Cgroup, Freezer};
 pub use directory::Directory;
 pub use full_pipe::FullPipe;
@@ -38,20 +39,6 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 pub fn firstmate() -> PathBuf {
     std::env::var_os("TESTED_FIRSTMATE")
         .map_or_else(|| env!("CARGO_BIN_EXE_firstmate").into(), PathBuf::from)
-}
-
-/// The probe, which cargo builds as an example beside the tests, or the one that the variable
-/// names.
-pub fn probe() -> PathBuf {
-    let beside =
-        || PathBuf::from(env!("CARGO_BIN_EXE_firstmate")).with_file_name("examples").join("probe");
-    let path = std::env::var_os("TESTED_PROBE").map_or_else(beside, PathBuf::from);
-    assert!(
-        path.exists(),
-        "{} is missing: build it with `cargo build --example probe`",
-        path.display()
-    );
-    path
 }
 
 pub fn is_root() -> bool {

@@ -1,10 +1,10 @@
 //! What is left when the main command has ended: SIGTERM, time, SIGKILL.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Directory, Lines, Process, Running, Scenario, is_root, probe, skip, untimed, wait_until,
+    Directory, Lines, Process, Running, Scenario, clean, is_root, probe, skip, untimed, wait_until,
 };
 
 /// As the main command of the others: it ends by itself with a status of its own.
@@ -116,7 +116,7 @@ fn a_process_that_entered_from_outside_is_asked_to_end_but_not_waited_for() {
     let running =
         scenario.probe("block-all daemon [ until 15 until 10 ] say ready until 10").start().ready();
     let leftover = leftovers(&running)[1];
-    let mut command = Command::new(probe());
+    let mut command = clean(&probe());
     command
         .args(["block-all", "join", &running.init.0.to_string(), "say", "entered", "until", "10"])
         .stdout(Stdio::piped());

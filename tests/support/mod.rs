@@ -17,7 +17,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -187,7 +187,7 @@ impl Scenario {
     }
 
     fn assemble(&self, last: Vec<OsString>) -> Command {
-        let mut command = Command::new(self.program(probe()));
+        let mut command = clean(&self.program(probe()));
         command.args(self.container.then_some("container"));
         let (before, after) = self.above.clone().unwrap_or_default();
         let fork = self.above.is_some();
@@ -195,13 +195,6 @@ impl Scenario {
         command.args(&self.preparation).arg("exec").args(last);
         command.args(fork.then_some("]")).args(after);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        // SAFETY: system calls only.
-        unsafe {
-            command.pre_exec(|| {
-                start_clean();
-                Ok(())
-            });
-        }
         command
     }
 
@@ -284,8 +277,20 @@ impl Running {
     }
 }
 
-/// Whoever runs the tests may have left descriptors and ignored signals behind; glibc's posix_spawn
-/// ignores 32 and 33.
+/// A program that inherits no descriptors and ignored signals of whoever runs the tests, as `nohup`
+/// or a `&` leave them. (glibc's posix_spawn ignores 32 and 33.)
+pub fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    // SAFETY: system calls only.
+    unsafe {
+        command.pre_exec(|| {
+            start_clean();
+            Ok(())
+        });
+    }
+    command
+}
+
 fn start_clean() {
     let default = [0_usize; 4];
     for signal in 1..=64 {

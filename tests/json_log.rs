@@ -49,8 +49,7 @@ fn every_line_of_a_busy_run_is_an_object_with_its_fields() {
         let place = directory.path().join(name);
         let _ = symlink(probe(), &place);
         let odd = |steps: &str| format!("'{}' {steps}", place.display());
-        let scenario =
-            scenario.options("-wvv -t 200ms --drain 100ms --stop-delay 10ms --exit-when all");
+        let scenario = scenario.options("-wvv -t 1s --drain 1s --stop-delay 10ms --exit-when all");
         let scenario =
             scenario.option("--before", odd("orphans 2 exit 0")).option("--with", odd("exit 5"));
         let scenario = scenario

@@ -99,7 +99,7 @@ fn a_drain_touches_no_stranger() {
 #[test]
 fn a_stop_of_all_touches_no_stranger() {
     let running = inside()
-        .options("-a -t 200ms")
+        .options("-a -t 1s")
         .probe("daemon [ until 15 say daemon-asked ] say ready forever")
         .start()
         .ready();

@@ -86,7 +86,7 @@ fn our_escalation_is_one_with_its_time() {
     assert_reasons(preparing, stop, 137, &[STOPPED, &before]);
     let with = before.replace("--before", "--with");
     let beside = |scenario: Scenario| {
-        let scenario = scenario.prepare("block-all").options("-t 200ms --exit-when all");
+        let scenario = scenario.prepare("block-all").options("-t 1s --exit-when all");
         scenario.hook("--with", "say ready forever").probe("await 15 exit 0")
     };
     assert_reasons(beside, stop, 137, &[STOPPED, &with]);

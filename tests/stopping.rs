@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Directory, Freezer, Lease, Process, Running, Scenario, is_root, probe, skip, untimed,
-    wait_until,
+    Directory, Freezer, Lease, Process, Running, Scenario, is_root, probe, skip,
+    until_quick_enough, untimed, wait_until,
 };
 
 fn main_child(running: &Running) -> Process {
@@ -47,7 +47,7 @@ fn what_a_start_took_is_not_taken_from_the_grace_period() {
     let directory = Directory::new();
     let program = directory.copy(&probe(), "probe");
     let lease = Lease::take(&program);
-    let scenario = Scenario::container().options("-t 400ms").prepare("block-all kill-self 15");
+    let scenario = Scenario::container().options("-t 1s").prepare("block-all kill-self 15");
     let running = scenario.command([program.as_os_str(), "until".as_ref(), "64".as_ref()]).start();
     lease.wait_for_the_exec();
     // So long the start takes.
@@ -58,7 +58,7 @@ fn what_a_start_took_is_not_taken_from_the_grace_period() {
     // It looks at the clock again.
     running.signal(libc::SIGUSR1);
     assert_eq!(running.finish().status, 137);
-    assert!(started.elapsed() >= Duration::from_millis(400), "{:?}", started.elapsed());
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn with_all_the_stop_signal_goes_to_every_process_and_any_other_to_the_child_alo
 #[test]
 fn stop_on_replaces_the_signals_that_stop() {
     for (signal, name) in [(1, "SIGHUP"), (35, "SIGRTMIN+1")] {
-        let scenario = Scenario::container().options("-t 200ms --stop-on HUP --stop-on RTMIN+1");
+        let scenario = Scenario::container().options("-t 1s --stop-on HUP --stop-on RTMIN+1");
         let running = scenario.probe("block-all say ready until 64").start().ready();
         running.signal(libc::SIGTERM);
         running.stdout.expect_part("signal 15");
@@ -247,35 +247,38 @@ fn a_command_whose_own_stop_is_seen_only_with_the_stop_signal_is_continued_too()
 
 #[test]
 fn a_container_that_was_frozen_for_longer_than_its_grace_period_still_gets_the_rest_of_it() {
-    let grace = Duration::from_millis(1500);
-    let running = Scenario::container()
-        .options("-t 1500ms")
-        .probe("block-all say ready until 10 forever")
-        .start()
-        .ready();
-    let all = [running.init, main_child(&running)];
-    let freezer = Freezer::new();
-    let asked = Instant::now();
-    running.signal(libc::SIGTERM);
-    running.stdout.expect_part("signal 15");
-    match &freezer {
-        Some(freezer) => freezer.freeze(&all),
-        None => all.iter().for_each(|process| process.signal(libc::SIGSTOP)),
-    }
-    wait_until("the frost", || {
-        freezer.is_some() || all.iter().all(|process| process.state() == Some('T'))
+    let grace = Duration::from_secs(2);
+    until_quick_enough(|| {
+        let scenario = Scenario::container().options("-t 2s");
+        let running = scenario.probe("block-all say ready until 10 forever").start().ready();
+        let all = [running.init, main_child(&running)];
+        let freezer = Freezer::new();
+        let asked = Instant::now();
+        running.signal(libc::SIGTERM);
+        running.stdout.expect_part("signal 15");
+        match &freezer {
+            Some(freezer) => freezer.freeze(&all),
+            None => all.iter().for_each(|process| process.signal(libc::SIGSTOP)),
+        }
+        wait_until("the frost", || {
+            freezer.is_some() || all.iter().all(|process| process.state() == Some('T'))
+        });
+        let used = asked.elapsed();
+        if used > grace / 2 {
+            return false;
+        }
+        std::thread::sleep(grace);
+        let thawed = Instant::now();
+        match &freezer {
+            Some(freezer) => freezer.thaw(),
+            None => all.iter().for_each(|process| process.signal(libc::SIGCONT)),
+        }
+        assert_eq!(running.finish().status, 137);
+        // The slice in which the frost came is lost.
+        let rest = grace.saturating_sub(used + Duration::from_millis(500));
+        assert!(thawed.elapsed() >= rest, "{:?} of {rest:?}", thawed.elapsed());
+        true
     });
-    let used = asked.elapsed();
-    std::thread::sleep(grace);
-    let thawed = Instant::now();
-    match &freezer {
-        Some(freezer) => freezer.thaw(),
-        None => all.iter().for_each(|process| process.signal(libc::SIGCONT)),
-    }
-    assert_eq!(running.finish().status, 137);
-    // The slice in which the frost came is lost.
-    let rest = grace.saturating_sub(used + Duration::from_millis(500));
-    assert!(thawed.elapsed() >= rest, "{:?} of {rest:?}", thawed.elapsed());
 }
 
 #[test]
@@ -295,17 +298,27 @@ fn a_stop_ends_also_a_command_that_became_another_user() {
 #[test]
 fn a_child_that_ended_in_time_is_not_killed_for_being_late() {
     let steps = "block-all say ready await 15 say asked await 10 exit 5";
-    let running = Scenario::plain().options("-t 300ms -v").probe(steps).start().ready();
-    let main = main_child(&running);
-    running.signal(libc::SIGTERM);
-    running.stdout.expect("asked");
-    running.signal(libc::SIGSTOP);
-    wait_until("a stopped firstmate", || running.init.state() == Some('T'));
-    main.signal(libc::SIGUSR1);
-    wait_until("its end", || main.state() == Some('Z'));
-    std::thread::sleep(Duration::from_millis(400));
-    running.signal(libc::SIGCONT);
-    let finished = running.finish();
-    assert_eq!(finished.status, 5);
-    assert!(!finished.stderr.iter().any(|line| line.contains("sending SIGKILL")), "{finished:?}");
+    // No longer than firstmate sleeps at a time: a stop of its own counts for no more than that.
+    let grace = Duration::from_millis(500);
+    until_quick_enough(|| {
+        let running = Scenario::plain().options("-t 500ms -v").probe(steps).start().ready();
+        let main = main_child(&running);
+        let asked = Instant::now();
+        running.signal(libc::SIGTERM);
+        let in_time = running.stdout.comes("asked");
+        running.signal(libc::SIGSTOP);
+        wait_until("a stopped firstmate", || matches!(running.init.state(), Some('T' | 'Z')));
+        if !in_time || asked.elapsed() >= grace {
+            return false;
+        }
+        main.signal(libc::SIGUSR1);
+        wait_until("its end", || main.state() == Some('Z'));
+        std::thread::sleep(grace);
+        running.signal(libc::SIGCONT);
+        let finished = running.finish();
+        assert_eq!(finished.status, 5);
+        let killed = finished.stderr.iter().any(|line| line.contains("sending SIGKILL"));
+        assert!(!killed, "{finished:?}");
+        true
+    });
 }

@@ -32,8 +32,9 @@ pub use process::Process;
 pub use pty::{CTRL_C, CTRL_D, CTRL_Z, Pty};
 pub use trace::Tracer;
 
-/// Nothing that a test waits for takes this long, unless it never comes.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+/// Nothing that a test waits for takes this long, unless it never comes. On a machine with much else
+/// to do, the twenty thousand forks of one test alone take half a minute.
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 /// The firstmate under test: the one that cargo built, or the one that the variable names.
 pub fn firstmate() -> PathBuf {
@@ -362,6 +363,19 @@ impl Lines {
         self.find(|line| line == wanted, wanted);
     }
 
+    /// Whether this line comes before the stream ends.
+    pub fn comes(&self, wanted: &str) -> bool {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match self.0.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) if line == wanted => return true,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("no line {wanted:?}, and no end"),
+            }
+        }
+    }
+
     /// Skips lines until one that contains this.
     pub fn expect_part(&self, part: &str) -> String {
         self.find(|line| line.contains(part), part)
@@ -397,6 +411,18 @@ pub fn untimed(line: &str) -> String {
     let text = before.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
     assert_ne!(text, before, "no number in {line:?}");
     format!("{text}N.Ns after SIG{signal}")
+}
+
+/// For what must be done before a short time of firstmate's is over: tries until it was. `attempt`
+/// says `false` where the machine was too slow for it, and nothing was seen.
+pub fn until_quick_enough(mut attempt: impl FnMut() -> bool) {
+    for _ in 0..20 {
+        if attempt() {
+            return;
+        }
+        eprintln!("too slow, and tried again");
+    }
+    panic!("too slow each time");
 }
 
 /// Waits for a condition that nothing announces.

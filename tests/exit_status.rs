@@ -135,6 +135,9 @@ fn a_missing_interpreter_is_named() {
     );
     let missing = directory.file("missing", "#! /no/such/shell -e\n");
     assert_not_started(&[&missing], 127, r#"its interpreter "/no/such/shell" is missing"#);
+    // The interpreter is a script itself, and it is that one's which is missing.
+    let script = directory.file("script", format!("#!{}\n", missing.display()));
+    assert_not_started(&[&script], 127, r#"its interpreter "/no/such/shell" is missing"#);
     let elf = directory.file("elf", elf_with_loader("/lib/ld-nowhere.so.1"));
     assert_not_started(&[&elf], 127, r#"its interpreter "/lib/ld-nowhere.so.1" is missing"#);
     let through_path = Scenario::container().env("PATH", directory.path()).command(["elf"]).run();

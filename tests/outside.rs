@@ -3,7 +3,10 @@
 //! Mostly in a container nevertheless, as a child of its PID 1: whatever it does wrong there, it
 //! does to the test alone.
 
-use crate::support::{Directory, Process, Running, Scenario, is_root, wait_until};
+use crate::support::{Directory, Process, Running, Scenario, is_root, skip, wait_until};
+
+/// capabilities(7)
+const CAP_KILL: i32 = 5;
 
 /// Others in firstmate's process group, in its session, and in neither. Each tells what signals it
 /// gets, and that it lives at SIGUSR1.
@@ -190,6 +193,27 @@ fn without_proc_the_commands_group_is_drained() {
 }
 
 #[test]
+fn without_proc_one_that_may_not_be_signalled_is_told_of_and_the_others_are_signalled() {
+    if !is_root() {
+        return skip("only root can become another user");
+    }
+    let prepared = inside().prepare(&format!("hide /proc lose-capability {CAP_KILL}"));
+    // The first one to be signalled is another user's.
+    let scenario = prepared.options("-a --exit-when main");
+    let scenario = scenario.hook("--with", "block-all say ready until 15");
+    let scenario = scenario.probe("setuid 54321 block-all say ready await 10");
+    let running = scenario.start().ready().ready();
+    let firstmate = firstmate(&running);
+    let main = firstmate.children()[0];
+    assert!(main.status("Uid").starts_with("54321"));
+    firstmate.signal(libc::SIGTERM);
+    running.stdout.expect_part("signal 15 ");
+    running.stderr.expect_part("cannot send SIGTERM to ");
+    main.signal(libc::SIGUSR1);
+    assert_ends_alone(running, 0, 3);
+}
+
+#[test]
 fn without_descriptors_for_proc_the_commands_group_is_drained() {
     for limit in [4, 5, 6, 7] {
         assert_only_the_own_group_is_drained(&inside().prepare(&format!("nofile {limit}")), 3);
@@ -248,10 +272,7 @@ fn without_a_terminal_a_command_that_stops_does_not_stop_firstmate() {
     // The second one is forwarded after firstmate has heard of the stop.
     for signal in [libc::SIGURG, libc::SIGUSR2] {
         firstmate.signal(signal);
-        let is_pending = || {
-            u64::from_str_radix(&main.status("ShdPnd"), 16).expect("a set") >> (signal - 1) & 1 == 1
-        };
-        wait_until("a forwarded signal", is_pending);
+        wait_until("a forwarded signal", || main.has_pending(signal));
     }
     main.signal(libc::SIGCONT);
     firstmate.signal(libc::SIGUSR1);

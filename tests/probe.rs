@@ -213,8 +213,11 @@ impl Steps {
             "small-disk" => namespace::mount_small(&self.word(), self.number()),
             // FROM TO
             "bind" => namespace::bind(&self.word(), &self.word()),
+            "host-name-namespace" => namespace::enter_of_host_names(),
+            // COUNT: the name of the host says so, as a counter of the memory controller would.
+            "name-kills" => namespace::set_host_name(&format!("oom_kill {}", self.word())),
             "cgroup-namespace" => namespace::enter_of_cgroups(),
-            // CONTROLLER PLACE: its hierarchy of v1.
+            // CONTROLLER PLACE: its hierarchy of v1, or that of v2 for `unified`.
             "mount-cgroup" => namespace::mount_cgroup(&self.word(), &self.word()),
             "enter-cgroup" => memory::enter(&self.word()),
             "eat" => memory::eat(),

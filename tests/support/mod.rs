@@ -49,15 +49,10 @@ pub fn is_root() -> bool {
 
 /// Says loudly that a test cannot run here. With `REQUIRE_ALL_TESTS` set that is a failure.
 pub fn skip(reason: &str) {
-    skip_softly(reason);
-    assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "skipped: {reason}");
-}
-
-/// The same, but never a failure: for what no user can change about a machine.
-pub fn skip_softly(reason: &str) {
     let name = std::thread::current().name().unwrap_or("?").to_owned();
     // Not eprintln!, which cargo hides while tests pass.
     let _ = writeln!(std::io::stderr(), "\n*** SKIPPED {name}: {reason} ***");
+    assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "skipped: {reason}");
 }
 
 /// A run to be: what happens before firstmate, its options, and what its command does.

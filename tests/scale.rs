@@ -101,6 +101,8 @@ fn it_works_on_when_no_memory_can_be_had() {
         [10, 40, 64].into_iter().for_each(forwards);
         let finished = running.finish();
         assert_eq!(finished.status, 128 + 9, "{options}: {finished:?}");
+        let reaped = finished.stderr.iter().filter(|line| line.contains("reaped zombie process"));
+        assert!(options.is_empty() || reaped.count() >= 50, "{options}: {finished:?}");
     }
 }
 

@@ -3,6 +3,9 @@
 use super::world::{Process, World};
 use super::*;
 
+/// The status of what SIGKILL has ended.
+const KILLED: ExitStatus = ExitStatus::from_code(137);
+
 impl World {
     /// The invariants of one step.
     pub(super) fn check_step(&self, event: Event, actions: &[Action], next: &World) {
@@ -24,21 +27,12 @@ impl World {
         );
         assert!(before.phase != Phase::Done || actions.is_empty(), "Done absorbs\n{}", context());
         assert!(rank(after.phase) >= rank(before.phase), "phases only advance\n{}", context());
-        assert!(
-            before.decided.is_none() || before.decided == after.decided,
-            "the status is decided once\n{}",
-            context()
-        );
+        assert_eq!(after.decided, next.decided, "whose end decides, once\n{}", context());
         if let Some(Action::Finish(status)) = actions.last() {
-            let lost = actions.contains(&Action::Tell(Notice::Lost));
-            let decided = if lost { Some(ExitStatus::OWN_FAILURE) } else { after.decided };
-            let killed = ExitStatus::from_code(137);
-            assert_eq!(
-                Some(*status),
-                if after.out_of_memory { Some(killed) } else { decided },
-                "the status\n{}",
-                context()
-            );
+            // Somebody else has reaped what would have decided.
+            let decided = next.decided.unwrap_or(ExitStatus::OWN_FAILURE);
+            let expected = if next.out_of_memory { KILLED } else { decided };
+            assert_eq!(*status, expected, "the status\n{}", context());
         }
         self.check_starts(actions, next);
         self.check_sends(event, actions, next);
@@ -57,7 +51,6 @@ impl World {
                 context()
             );
         }
-        self.check_decision(event, next);
     }
 
     /// What starts when.
@@ -85,7 +78,7 @@ impl World {
                 }
                 Role::After => {
                     matches!(supervisor.phase, Phase::Finishing { .. })
-                        && self.processes[MAIN] != Process::None
+                        && !matches!(self.processes[MAIN], Process::None | Process::Refused(_))
                 }
             };
             assert!(
@@ -274,55 +267,59 @@ impl World {
         self.running().any(|id| !matches!(self.supervisor.commands[id].state, State::Runs(_)))
     }
 
-    /// Whose end is the end, and with which status.
-    fn check_decision(&self, event: Event, next: &World) {
-        let (before, after) = (&self.supervisor, &next.supervisor);
-        let Event::Reaped(pid, termination) = event else { return };
-        let Some(id) = self.running().find(|id| pid_of(*id) == pid) else { return };
-        if before.decided.is_some() {
-            return;
-        }
-        let status = ExitStatus::from(termination);
-        let role = before.commands[id].role;
-        let beside =
-            |id: &CommandId| matches!(after.commands[*id].role, Role::Main | Role::With { .. });
-        let watched = |id: &CommandId| {
-            matches!(after.commands[*id].role, Role::Main | Role::With { watched: true })
+    /// The status that must be decided by this event, if none was before: whose end is the end.
+    pub(super) fn decision(&self, event: Event, next: &World) -> Option<ExitStatus> {
+        let Supervisor { policy, phase, commands, .. } = &self.supervisor;
+        let is_beside = |id: CommandId| matches!(commands[id].role, Role::Main | Role::With { .. });
+        let counts = |id: &CommandId| match (commands[*id].role, policy.exit_when) {
+            (Role::Main, _) | (Role::With { watched: true }, ExitWhen::Watched) => true,
+            (Role::With { .. } | Role::Before | Role::After | Role::Stop, _) => false,
         };
-        let ended = |id: CommandId| match after.commands[id].state {
-            State::Ended(status) | State::NotStarted(status) => Some(status),
-            State::Waiting | State::Runs(_) => None,
+        let counted = || (0..commands.len()).filter(counts).map(|id| next.processes[id]);
+        let first_failure = |of: fn(Process) -> Option<ExitStatus>| {
+            let mut failures = counted().filter_map(of).filter(|status| status.code() != 0);
+            failures.next().unwrap_or(ExitStatus::SUCCESS)
         };
-        let first_failure = || {
-            let mut statuses = (0..after.commands.len()).filter(watched).filter_map(ended);
-            statuses.find(|status| status.code() != 0).unwrap_or(ExitStatus::SUCCESS)
-        };
-        let main = || ended(MAIN).unwrap();
-        let asked = matches!(before.phase, Phase::Delaying { .. } | Phase::Stopping(_));
-        let expected = match (role, after.policy.exit_when) {
-            (Role::Main | Role::With { .. }, _)
-                if asked && next.running().any(|id| beside(&id)) =>
+        let (id, status) = match event {
+            Event::Reaped(pid, end) => {
+                (self.running().find(|id| pid_of(*id) == pid)?, ExitStatus::from(end))
+            }
+            Event::NotStarted(id, status) => (id, status),
+            // What even SIGKILL does not end counts as killed.
+            Event::Elapsed if matches!(phase, Phase::Stopping(Ladder::Killed { until, .. }) if *until <= self.now) =>
             {
-                None
+                let or_killed = |process: Process| match process {
+                    Process::None => None,
+                    _ => process.status().or(Some(KILLED)),
+                };
+                let prepared = self.processes[MAIN] != Process::None;
+                return Some(if prepared { first_failure(or_killed) } else { KILLED });
             }
-            (Role::Main | Role::With { .. }, ExitWhen::Any) => {
-                Some(if asked { main() } else { status })
-            }
-            (Role::Main | Role::With { .. }, ExitWhen::Watched) => {
-                let all = asked
-                    || (0..after.commands.len()).filter(watched).all(|id| ended(id).is_some());
-                all.then(first_failure)
-            }
-            (Role::Before, _) if asked => {
-                (!next.running().any(|id| after.commands[id].role == Role::Before))
-                    .then_some(status)
-            }
-            (Role::Before, _) => (after.policy.preparation == Preparation::InOrder
-                && status.code() != 0)
-                .then_some(status),
-            (Role::Stop | Role::After, _) => None,
+            _ => return None,
         };
-        assert_eq!(after.decided, expected, "whose end decides\n{self:?}\n{event:?}\n{next:?}");
+        let asked = matches!(phase, Phase::Delaying { .. } | Phase::Stopping(_));
+        match commands[id].role {
+            Role::Main | Role::With { .. } => {
+                let over = if asked {
+                    !next.running().any(is_beside)
+                } else {
+                    policy.exit_when == ExitWhen::Any
+                        || matches!(next.processes[MAIN], Process::Refused(_))
+                        || counted().all(|process| process.status().is_some())
+                };
+                let alone = policy.exit_when == ExitWhen::Any && !asked;
+                over.then(|| if alone { status } else { first_failure(Process::status) })
+            }
+            Role::Before if asked => {
+                let last = !next.running().any(|id| commands[id].role == Role::Before);
+                last.then_some(status)
+            }
+            Role::Before => {
+                let fails = policy.preparation == Preparation::InOrder && status.code() != 0;
+                fails.then_some(status)
+            }
+            Role::Stop | Role::After => None,
+        }
     }
 
     /// What holds in each state by itself.

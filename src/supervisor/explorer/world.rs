@@ -19,6 +19,10 @@ pub(super) struct World {
     /// Commands that are to be started, and were neither started nor refused yet.
     starting: VecDeque<CommandId>,
     finished: bool,
+    /// The exit status, once it must be decided.
+    pub(super) decided: Option<ExitStatus>,
+    /// Memory ran out when that was to begin a stop.
+    pub(super) out_of_memory: bool,
 }
 
 impl Hash for World {
@@ -33,9 +37,21 @@ impl Hash for World {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Process {
     None,
+    /// It could not be started.
+    Refused(ExitStatus),
     Runs,
     Stopped,
-    Reaped,
+    Reaped(ExitStatus),
+}
+
+impl Process {
+    /// Of a command that runs no more, or never did.
+    pub(super) fn status(self) -> Option<ExitStatus> {
+        match self {
+            Self::Refused(status) | Self::Reaped(status) => Some(status),
+            Self::None | Self::Runs | Self::Stopped => None,
+        }
+    }
 }
 
 /// Where in a turn of the loop we are.
@@ -75,6 +91,8 @@ impl World {
             turn: Turn::Begin,
             starting: VecDeque::new(),
             finished: false,
+            decided: None,
+            out_of_memory: false,
         }
     }
 
@@ -200,6 +218,7 @@ impl World {
             }
             Step::Event(event) => {
                 next.happens(event);
+                next.decided = self.decided.or_else(|| self.decision(event, &next));
                 let mut actions = Vec::new();
                 next.supervisor.handle(event, self.now, &mut actions);
                 for action in &actions {
@@ -222,18 +241,24 @@ impl World {
                 self.processes[id] = Process::Runs;
                 self.starting.pop_front();
             }
-            Event::NotStarted(..) => drop(self.starting.pop_front()),
+            Event::NotStarted(id, status) => {
+                self.processes[id] = Process::Refused(status);
+                self.starting.pop_front();
+            }
             Event::Reaped(OTHER, _) => self.others -= 1,
-            Event::Reaped(pid, _) => self.processes[of(pid)] = Process::Reaped,
+            Event::Reaped(pid, end) => self.processes[of(pid)] = Process::Reaped(end.into()),
             Event::Stopped(pid, _) if pid != OTHER => self.processes[of(pid)] = Process::Stopped,
             Event::Continued(pid) if pid != OTHER => self.processes[of(pid)] = Process::Runs,
             Event::Begun => self.turn = Turn::Children,
             Event::NoChildren | Event::ChildrenLeft => self.turn = Turn::Deadline,
             Event::Elapsed => self.turn = Turn::Sleep,
+            Event::OutOfMemory(_) => {
+                let Supervisor { policy, phase, .. } = &self.supervisor;
+                self.out_of_memory |= policy.exit_on_oom && phase.is_before_the_stop();
+            }
             Event::Stopped(..)
             | Event::Continued(_)
             | Event::Signaled(_)
-            | Event::OutOfMemory(_)
             | Event::TerminalLent
             | Event::TerminalNotLent(_)
             | Event::NotSuspended(_) => {}

@@ -357,13 +357,14 @@ fn queue(pid: i32, signal: i32, value: i32) {
     );
 }
 
-/// In families of up to 50, some of whom outlive their parent.
+/// In families of up to 500, some of whom outlive their parent.
 fn orphans(count: i32) {
-    for begun in (0..count).step_by(50) {
+    const FAMILY: u16 = 500;
+    for begun in (0..count).step_by(FAMILY.into()) {
         let middle = unsafe { libc::fork() };
         assert!(middle >= 0, "fork: {}", std::io::Error::last_os_error());
         if middle == 0 {
-            for _ in begun..count.min(begun + 50) {
+            for _ in begun..count.min(begun + i32::from(FAMILY)) {
                 let orphan = unsafe { libc::fork() };
                 if orphan <= 0 {
                     unsafe { libc::_exit(-orphan) };

@@ -32,9 +32,9 @@ pub use process::Process;
 pub use pty::{CTRL_C, CTRL_D, CTRL_Z, Pty};
 pub use trace::Tracer;
 
-/// Nothing that a test waits for takes this long, unless it never comes. On a machine with much else
-/// to do, the twenty thousand forks of one test alone take half a minute.
-pub const DEADLINE: Duration = Duration::from_secs(180);
+/// Nothing that a test waits for takes this long, unless it never comes: not even on a machine with
+/// much else to do.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The firstmate under test: the one that cargo built, or the one that the variable names.
 pub fn firstmate() -> PathBuf {

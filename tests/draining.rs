@@ -4,7 +4,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Directory, Lines, Process, Running, Scenario, clean, is_root, probe, skip, untimed, wait_until,
+    Directory, Lines, Process, Running, Scenario, become_lonely_user, clean, is_root, probe, skip,
+    untimed, wait_until,
 };
 
 /// As the main command of the others: it ends by itself with a status of its own.
@@ -141,7 +142,7 @@ fn a_crowd_that_ignores_sigterm_is_killed() {
 #[test]
 fn a_fork_bomb_that_is_left_ends() {
     let directory = Directory::new();
-    let user = if is_root() { "setuid 54323" } else { "" };
+    let user = if is_root() { become_lonely_user() } else { String::new() };
     let scenario = leaving("daemon [ bomb ]").options("--drain 300ms").programs_in(&directory);
     let mut running = scenario.prepare(&format!("nproc 40 {user}")).start();
     assert_eq!(running.exit_status(), 3);

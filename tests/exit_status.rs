@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Directory, Finished, Scenario, firstmate, is_root, skip};
+use crate::support::{Directory, Finished, Scenario, become_lonely_user, firstmate, is_root, skip};
 
 #[test]
 fn an_exit_code_is_passed_on() {
@@ -34,11 +34,11 @@ fn fork_failure_is_125_with_the_reason() {
     if !is_root() {
         return skip("a limit of processes needs a user without any, which only root can become");
     }
-    // User 54321 may have one process, and that is firstmate.
+    // The user may have one process, and that is firstmate.
     let directory = Directory::new();
     let finished = Scenario::plain()
         .programs_in(&directory)
-        .prepare("nproc 1 setuid 54321")
+        .prepare(&format!("nproc 1 {}", become_lonely_user()))
         .probe("exit 0")
         .run();
     assert_eq!(finished.status, 125, "{finished:?}");

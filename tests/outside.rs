@@ -3,7 +3,9 @@
 //! Mostly in a container nevertheless, as a child of its PID 1: whatever it does wrong there, it
 //! does to the test alone.
 
-use crate::support::{Directory, Process, Running, Scenario, is_root, skip, wait_until};
+use crate::support::{
+    Directory, Process, Running, Scenario, become_lonely_user, is_root, skip, wait_until,
+};
 
 /// capabilities(7)
 const CAP_KILL: i32 = 5;
@@ -169,7 +171,7 @@ fn a_process_whose_first_thread_has_ended_is_asked_to_end() {
 #[test]
 fn a_fork_bomb_that_orphans_itself_ends() {
     let directory = Directory::new();
-    let user = if is_root() { "setuid 54322" } else { "" };
+    let user = if is_root() { become_lonely_user() } else { String::new() };
     let scenario = inside()
         .options("--drain 300ms")
         .programs_in(&directory)

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Directory, Finished, Scenario, is_root, probe, skip, untimed};
+use crate::support::{
+    Directory, Finished, Scenario, become_lonely_user, is_root, probe, skip, untimed,
+};
 
 const LONGEST: usize = 4096;
 
@@ -185,7 +187,9 @@ fn our_own_failure_is_one() {
     let file = directory.file("message", "");
     fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o666))
         .expect("it is ours");
-    let scenario = Scenario::plain().programs_in(&programs).prepare("nproc 1 setuid 54324");
+    let scenario = Scenario::plain()
+        .programs_in(&programs)
+        .prepare(&format!("nproc 1 {}", become_lonely_user()));
     let finished = scenario
         .options(&format!("--termination-message={}", file.display()))
         .probe("exit 0")

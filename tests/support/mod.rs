@@ -20,6 +20,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,14 @@ pub fn firstmate() -> PathBuf {
 pub fn is_root() -> bool {
     // SAFETY: it only reads.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// A step of the probe that becomes a user who runs nothing else: a limit of processes counts all of
+/// a user's, those of other tests and of suites beside this one too.
+pub fn become_lonely_user() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = std::process::id() * 8 + COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("setuid {}", 20_000 + number % 34_000)
 }
 
 /// Says loudly that a test cannot run here. With `REQUIRE_ALL_TESTS` set that is a failure.

@@ -4,6 +4,11 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::ffi::CString;
+use std::io::{BufRead, BufReader, PipeWriter, Read};
+use std::os::fd::AsRawFd;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use firstmate::config::{ForwardTo, Policy, Role};
@@ -11,20 +16,30 @@ use firstmate::pid::Pid;
 use firstmate::signal::{Payload, Received, Signal};
 use firstmate::status::Termination;
 use firstmate::supervisor::{Action, Event, JobControl, MAIN, Supervisor, Target};
+use firstmate::sys::entry::Arguments;
 use firstmate::sys::kill;
 use firstmate::sys::reap::{self, Reap};
 use firstmate::sys::signals::{self, Beside, SignalReceiver};
 
-/// Counts what each thread allocates.
+/// Counts what each thread allocates, and refuses it where there shall be no more.
 struct Counting;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: everything is left to the system's allocator.
+/// In a process that is firstmate: shared with the test, which says when it gets no more memory.
+static NO_MORE: AtomicPtr<AtomicBool> = AtomicPtr::new(ptr::null_mut());
+
+// SAFETY: everything is left to the system's allocator, or refused.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: null, or never unmapped.
+        if unsafe { NO_MORE.load(Ordering::Relaxed).as_ref() }
+            .is_some_and(|no_more| no_more.load(Ordering::Relaxed))
+        {
+            return ptr::null_mut();
+        }
         COUNT.set(COUNT.get() + 1);
         // SAFETY: our caller keeps the contract.
         unsafe { System.alloc(layout) }
@@ -154,4 +169,77 @@ fn signals_are_received_forwarded_and_orphans_reaped_without_allocating() {
         }
     });
     assert_eq!((count, forwarded), (0, 51));
+}
+
+/// Says `ready`, and `one` at SIGUSR1; makes an orphan at SIGUSR2, and is killed then. Ends when its
+/// parent has.
+const COMMAND: &str = "trap 'echo one' USR1
+    trap '(sleep 0 & exit 0); kill -9 $$' USR2
+    echo ready
+    while read -r _ _ _ parent _ </proc/$$/stat; [ $parent = $PPID ]; do sleep 0.1; done";
+
+#[test]
+fn once_the_command_runs_firstmate_needs_no_memory_not_even_for_its_log() {
+    for options in ["-w", "-gvv", "-wvv --log-format json"] {
+        // SAFETY: a new page, of zeros, which the child shares.
+        let no_more = unsafe {
+            let (protection, flags) =
+                (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+            let page = libc::mmap(ptr::null_mut(), 4096, protection, flags, -1, 0);
+            assert_ne!(page, libc::MAP_FAILED);
+            page.cast::<AtomicBool>()
+        };
+        let (stdout, its_stdout) = std::io::pipe().expect("a pipe");
+        let (mut stderr, its_stderr) = std::io::pipe().expect("a pipe");
+        let words = ["firstmate"].into_iter().chain(options.split(' '));
+        let words = words.chain(["--", "sh", "-c", COMMAND]);
+        // SAFETY: the child never returns.
+        let firstmate = match unsafe { libc::fork() } {
+            0 => be_firstmate(words, no_more, &[its_stdout, its_stderr]),
+            pid => pid,
+        };
+        drop((its_stdout, its_stderr));
+        let mut stdout = BufReader::new(stdout).lines().map(|line| line.expect("text"));
+        assert_eq!(stdout.next().as_deref(), Some("ready"), "{options}");
+        // SAFETY: plain numbers, and it is not reaped yet.
+        let send = |signal| assert_eq!(unsafe { libc::kill(firstmate, signal) }, 0);
+        // Once this is forwarded, it is past its start.
+        send(libc::SIGUSR1);
+        assert_eq!(stdout.next().as_deref(), Some("one"), "{options}");
+        // SAFETY: the page is never unmapped.
+        unsafe { &*no_more }.store(true, Ordering::Relaxed);
+        send(libc::SIGUSR1);
+        assert_eq!(stdout.next().as_deref(), Some("one"), "{options}");
+        send(libc::SIGUSR2);
+        let mut status = 0;
+        // SAFETY: it writes one int.
+        assert_eq!(unsafe { libc::waitpid(firstmate, &raw mut status, 0) }, firstmate);
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).expect("text");
+        assert!(libc::WIFEXITED(status), "{options}: {status:x} {log}");
+        assert_eq!(libc::WEXITSTATUS(status), 128 + libc::SIGKILL, "{options}: {log}");
+        assert!(log.contains("the command was killed by SIGKILL"), "{options}: {log}");
+    }
+}
+
+fn be_firstmate<'a>(
+    words: impl Iterator<Item = &'a str>,
+    no_more: *mut AtomicBool,
+    streams: &[PipeWriter; 2],
+) -> ! {
+    // SAFETY: plain numbers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    for (stream, standard) in streams.iter().zip(1..) {
+        // SAFETY: plain numbers; nothing of ours owns the second.
+        assert_eq!(unsafe { libc::dup2(stream.as_raw_fd(), standard) }, standard);
+    }
+    let words: Vec<_> = words.map(|word| CString::new(word).expect("no zero byte")).collect();
+    let pointers: Vec<_> = words.iter().map(|word| word.as_ptr()).collect();
+    let count = pointers.len().try_into().expect("few words");
+    // SAFETY: they live as long as this process.
+    let arguments = unsafe { Arguments::new(count, pointers.as_ptr()) };
+    NO_MORE.store(no_more, Ordering::Relaxed);
+    let status = firstmate::run::run(&arguments);
+    // SAFETY: a plain number.
+    unsafe { libc::_exit(status.into()) }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Directory, Finished, Scenario, firstmate, is_root, skip};
+use crate::support::{Directory, Finished, Scenario, become_lonely_user, firstmate, is_root, skip};
 
 #[test]
 fn an_exit_code_is_passed_on() {
@@ -34,11 +34,11 @@ fn fork_failure_is_125_with_the_reason() {
     if !is_root() {
         return skip("a limit of processes needs a user without any, which only root can become");
     }
-    // User 54321 may have one process, and that is firstmate.
+    // The user may have one process, and that is firstmate.
     let directory = Directory::new();
     let finished = Scenario::plain()
         .programs_in(&directory)
-        .prepare("nproc 1 setuid 54321")
+        .prepare(&format!("nproc 1 {}", become_lonely_user()))
         .probe("exit 0")
         .run();
     assert_eq!(finished.status, 125, "{finished:?}");
@@ -135,6 +135,9 @@ fn a_missing_interpreter_is_named() {
     );
     let missing = directory.file("missing", "#! /no/such/shell -e\n");
     assert_not_started(&[&missing], 127, r#"its interpreter "/no/such/shell" is missing"#);
+    // The interpreter is a script itself, and it is that one's which is missing.
+    let script = directory.file("script", format!("#!{}\n", missing.display()));
+    assert_not_started(&[&script], 127, r#"its interpreter "/no/such/shell" is missing"#);
     let elf = directory.file("elf", elf_with_loader("/lib/ld-nowhere.so.1"));
     assert_not_started(&[&elf], 127, r#"its interpreter "/lib/ld-nowhere.so.1" is missing"#);
     let through_path = Scenario::container().env("PATH", directory.path()).command(["elf"]).run();

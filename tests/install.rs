@@ -4,16 +4,15 @@ use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::Command;
 
-use crate::support::{Directory, Finished, Scenario, firstmate, probe};
+use crate::support::{Directory, Finished, Scenario, clean, firstmate, probe};
 
 /// capabilities(7)
 const CAP_DAC_OVERRIDE: i32 = 1;
 
 /// The probe with these steps.
 fn steps(steps: &str) -> Finished {
-    let output = Command::new(probe()).args(steps.split(' ')).output().expect("the probe runs");
+    let output = clean(&probe()).args(steps.split(' ')).output().expect("the probe runs");
     let lines = |stream: Vec<u8>| {
         String::from_utf8(stream).expect("text").lines().map(str::to_owned).collect()
     };

@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 
-use crate::support::{Directory, FullPipe, Lines, Running, Scenario, probe};
+use crate::support::{Directory, FullPipe, Lines, Running, Scenario, probe, untimed};
 
 /// As PID 1, and as an ordinary process.
 fn both() -> [Scenario; 2] {
@@ -33,9 +33,9 @@ fn parse_all(lines: &[String]) -> Vec<Value> {
 
 /// The only one with this in its message.
 fn find<'a>(log: &'a [Value], part: &str) -> &'a Value {
-    let mut found = log
-        .iter()
-        .filter(|entry| entry["message"].as_str().is_some_and(|message| message.contains(part)));
+    let mut found = log.iter().filter(|entry| {
+        entry["message"].as_str().is_some_and(|message| untimed(message).contains(part))
+    });
     let first = found.next().unwrap_or_else(|| panic!("no {part:?} in {log:#?}"));
     assert!(found.next().is_none(), "two of {part:?} in {log:#?}");
     first
@@ -49,8 +49,7 @@ fn every_line_of_a_busy_run_is_an_object_with_its_fields() {
         let place = directory.path().join(name);
         let _ = symlink(probe(), &place);
         let odd = |steps: &str| format!("'{}' {steps}", place.display());
-        let scenario =
-            scenario.options("-wvv -t 200ms --drain 100ms --stop-delay 10ms --exit-when all");
+        let scenario = scenario.options("-wvv -t 1s --drain 1s --stop-delay 10ms --exit-when all");
         let scenario =
             scenario.option("--before", odd("orphans 2 exit 0")).option("--with", odd("exit 5"));
         let scenario = scenario
@@ -76,7 +75,7 @@ fn every_line_of_a_busy_run_is_an_object_with_its_fields() {
 
         let log = parse_all(&finished.stderr);
         let killed =
-            find(&log, "the command was killed by SIGKILL: it had not ended 0.2s after SIGTERM");
+            find(&log, "the command was killed by SIGKILL: it had not ended N.Ns after SIGTERM");
         assert_eq!(
             (&killed["level"], &killed["signal"], &killed["phase"]),
             (&"warning".into(), &"SIGKILL".into(), &"stopping".into())
@@ -97,7 +96,7 @@ fn every_line_of_a_busy_run_is_an_object_with_its_fields() {
             (&after["level"], &after["status"], &after["phase"]),
             (&"warning".into(), &137.into(), &"done".into())
         );
-        let drained = find(&log, r#"1 process was left 0.1s after SIGTERM, and killed: "probe""#);
+        let drained = find(&log, r#"1 process was left N.Ns after SIGTERM, and killed: "probe""#);
         assert_eq!((&drained["level"], &drained["phase"]), (&"warning".into(), &"draining".into()));
     }
 }

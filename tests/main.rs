@@ -19,6 +19,7 @@ mod output;
 mod outside;
 mod parent_death;
 mod pause;
+mod probe;
 mod readme;
 mod reasons;
 mod scale;

@@ -3,7 +3,12 @@
 //! Mostly in a container nevertheless, as a child of its PID 1: whatever it does wrong there, it
 //! does to the test alone.
 
-use crate::support::{Directory, Process, Running, Scenario, is_root, wait_until};
+use crate::support::{
+    Directory, Process, Running, Scenario, become_lonely_user, is_root, skip, wait_until,
+};
+
+/// capabilities(7)
+const CAP_KILL: i32 = 5;
 
 /// Others in firstmate's process group, in its session, and in neither. Each tells what signals it
 /// gets, and that it lives at SIGUSR1.
@@ -99,7 +104,7 @@ fn a_drain_touches_no_stranger() {
 #[test]
 fn a_stop_of_all_touches_no_stranger() {
     let running = inside()
-        .options("-a -t 200ms")
+        .options("-a -t 1s")
         .probe("daemon [ until 15 say daemon-asked ] say ready forever")
         .start()
         .ready();
@@ -166,7 +171,7 @@ fn a_process_whose_first_thread_has_ended_is_asked_to_end() {
 #[test]
 fn a_fork_bomb_that_orphans_itself_ends() {
     let directory = Directory::new();
-    let user = if is_root() { "setuid 54322" } else { "" };
+    let user = if is_root() { become_lonely_user() } else { String::new() };
     let scenario = inside()
         .options("--drain 300ms")
         .programs_in(&directory)
@@ -187,6 +192,27 @@ fn assert_only_the_own_group_is_drained(scenario: &Scenario, others: usize) {
 #[test]
 fn without_proc_the_commands_group_is_drained() {
     assert_only_the_own_group_is_drained(&inside().prepare("hide /proc"), 3);
+}
+
+#[test]
+fn without_proc_one_that_may_not_be_signalled_is_told_of_and_the_others_are_signalled() {
+    if !is_root() {
+        return skip("only root can become another user");
+    }
+    let prepared = inside().prepare(&format!("hide /proc lose-capability {CAP_KILL}"));
+    // The first one to be signalled is another user's.
+    let scenario = prepared.options("-a --exit-when main");
+    let scenario = scenario.hook("--with", "block-all say ready until 15");
+    let scenario = scenario.probe("setuid 54321 block-all say ready await 10");
+    let running = scenario.start().ready().ready();
+    let firstmate = firstmate(&running);
+    let main = firstmate.children()[0];
+    assert!(main.status("Uid").starts_with("54321"));
+    firstmate.signal(libc::SIGTERM);
+    running.stdout.expect_part("signal 15 ");
+    running.stderr.expect_part("cannot send SIGTERM to ");
+    main.signal(libc::SIGUSR1);
+    assert_ends_alone(running, 0, 3);
 }
 
 #[test]
@@ -248,10 +274,7 @@ fn without_a_terminal_a_command_that_stops_does_not_stop_firstmate() {
     // The second one is forwarded after firstmate has heard of the stop.
     for signal in [libc::SIGURG, libc::SIGUSR2] {
         firstmate.signal(signal);
-        let is_pending = || {
-            u64::from_str_radix(&main.status("ShdPnd"), 16).expect("a set") >> (signal - 1) & 1 == 1
-        };
-        wait_until("a forwarded signal", is_pending);
+        wait_until("a forwarded signal", || main.has_pending(signal));
     }
     main.signal(libc::SIGCONT);
     firstmate.signal(libc::SIGUSR1);

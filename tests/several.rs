@@ -6,7 +6,7 @@ mod beside;
 mod exit_when;
 mod surroundings;
 
-use crate::support::{Process, Running, Scenario, probe};
+use crate::support::{Process, Running, Scenario, probe, untimed};
 
 /// As PID 1, and as an ordinary process.
 fn both() -> [Scenario; 2] {
@@ -23,9 +23,10 @@ fn commands(running: &Running) -> Vec<Process> {
     commands.into_iter().map(|(_, command)| command).collect()
 }
 
-/// The lines of the log, without who says it.
-fn told(stderr: &[String]) -> Vec<&str> {
-    stderr.iter().map(|line| line.split_once("]: ").expect("a line of firstmate").1).collect()
+/// The lines of the log, without who says it and after what time.
+fn told(stderr: &[String]) -> Vec<String> {
+    let line = |line: &String| untimed(line.split_once("]: ").expect("a line of firstmate").1);
+    stderr.iter().map(line).collect()
 }
 
 /// How the log names a command that is the probe.

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::support::{Directory, Finished, Process, Scenario, is_root, probe, skip, wait_until};
+use crate::support::{
+    Directory, Finished, Process, Scenario, clean, is_root, probe, skip, wait_until,
+};
 
 const PASSWD: &str = "root:x:0:0::/root:/bin/sh\napp:x:54321:54322::/srv/app:/bin/false\n";
 const GROUP: &str = "root:x:0:\nstaff:x:54330:other,app\nwheel:x:54331:app\nguests:x:54332:other\n";
@@ -245,10 +247,7 @@ fn stdout_of_firstmate_stays_open_to_root_without_ptrace() {
     let running = scenario.start().ready();
     let look = |process: Process| {
         let fd = format!("/proc/{}/fd/1", process.0);
-        let output = std::process::Command::new(probe())
-            .args(lose.split(' '))
-            .args(["exec", "readlink", &fd])
-            .output();
+        let output = clean(&probe()).args(lose.split(' ')).args(["exec", "readlink", &fd]).output();
         String::from_utf8(output.expect("the probe runs").stdout).expect("a path")
     };
     wait_until("an open descriptor", || look(running.init).starts_with("pipe:"));

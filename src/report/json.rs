@@ -13,14 +13,14 @@ use super::level_name;
 /// Writes an entry: `time`, `level`, `program`, `message`, and the fields of the record.
 pub(super) fn write(line: &mut impl Write, record: &Record) -> io::Result<()> {
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    write_object(&mut *line, &timestamp(time), record)?;
+    write_object(&mut *line, &Timestamp(time), record)?;
     line.write_all(b"\n")
 }
 
-fn write_object(line: impl Write, time: &str, record: &Record) -> io::Result<()> {
+fn write_object(line: impl Write, time: &dyn Display, record: &Record) -> io::Result<()> {
     let mut json = serde_json::Serializer::new(line);
     let mut object = json.serialize_map(None)?;
-    object.serialize_entry("time", time)?;
+    object.serialize_entry("time", &format_args!("{time}"))?;
     object.serialize_entry("level", level_name(record.level()))?;
     object.serialize_entry("program", "firstmate")?;
     object.serialize_entry("message", &format_args!("{}", Cut(record.args())))?;
@@ -81,15 +81,20 @@ impl<'kvs, M: SerializeMap> VisitSource<'kvs> for Fields<'_, M> {
     }
 }
 
-/// RFC 3339, in UTC, to the millisecond.
-fn timestamp(since_1970: Duration) -> String {
-    let (days, seconds) = (since_1970.as_secs() / 86_400, since_1970.as_secs() % 86_400);
-    let (year, month, day) = date(days);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
-        since_1970.subsec_millis()
-    )
+/// A time since 1970 by RFC 3339, in UTC, to the millisecond.
+struct Timestamp(Duration);
+
+impl Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (days, seconds) = (self.0.as_secs() / 86_400, self.0.as_secs() % 86_400);
+        let (year, month, day) = date(days);
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let millisecond = self.0.subsec_millis();
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z"
+        )
+    }
 }
 
 /// The Gregorian date of a day after 1970-01-01. The year begins in March here, so that a leap day
@@ -137,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_time_of_day() {
-        assert_eq!(timestamp(Duration::from_millis(1_795_369_199_042)), "2026-11-22T17:39:59.042Z");
+        let time = Timestamp(Duration::from_millis(1_795_369_199_042));
+        assert_eq!(time.to_string(), "2026-11-22T17:39:59.042Z");
     }
 
     #[test]
@@ -160,7 +166,7 @@ mod tests {
         let args = format_args!("a \"b\"\n{}", '\u{1}');
         let record =
             Record::builder().level(log::Level::Warn).args(args).key_values(&fields).build();
-        write_object(&mut line, "now", &record).unwrap();
+        write_object(&mut line, &"now", &record).unwrap();
         let expected = concat!(
             r#"{"time":"now","level":"warning","program":"firstmate","#,
             r#""message":"a \"b\"\n\u0001","pid":7,"signal":"SIGTERM"}"#

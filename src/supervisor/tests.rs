@@ -229,6 +229,17 @@ fn as_pid_1_only_a_stop_typed_at_the_terminal_is_undone() {
 }
 
 #[test]
+fn a_stop_typed_long_after_one_that_was_forwarded_is_undone() {
+    for (typed_at, undone) in [(1, vec![]), (2, vec![to_group(Signal::CONT)])] {
+        let mut story = Story::new(Policy::default(), JobControl::NobodyAbove);
+        // The command handles it, and does not stop.
+        assert_eq!(story.signal(Signal::TSTP), [to_main(Signal::TSTP)]);
+        let stopped = Event::Suspended(MAIN, Signal::TSTP);
+        assert_eq!(story.at(typed_at).on(stopped), undone, "after {typed_at} s");
+    }
+}
+
+#[test]
 fn a_main_child_in_uninterruptible_sleep_does_not_hold_the_others() {
     let mut story = Story::new(
         Policy { kill_after: Some(seconds(1)), ..Policy::default() },

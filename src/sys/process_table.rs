@@ -195,6 +195,39 @@ mod tests {
     }
 
     #[test]
+    fn neither_a_zombie_nor_a_thread_of_the_kernel_lives() {
+        let lives = |state: &str, flags: u32| {
+            let stat = format!("2 (x) {state} 0 0 0 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 3 0\n");
+            Entry::parse(stat.as_bytes()).unwrap().lives
+        };
+        // kthreadd's, and those of a process that has forked and not yet executed.
+        let (of_the_kernel, of_a_child) = (0x0020_8040, 0x40);
+        assert!(lives("S", of_a_child));
+        assert!(!lives("Z", of_a_child));
+        assert!(!lives("S", of_the_kernel));
+    }
+
+    #[test]
+    fn a_process_whose_pid_is_used_again_gets_no_signal() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let now = Entry::read(pid).unwrap();
+        let before = Entry { started: now.started - 1, ..now };
+        // A stopped process keeps a SIGTERM pending, where it can be seen.
+        assert_eq!(now.signal(Signal::STOP), Ok(()));
+        let stopped = Some(nix::sys::wait::WaitPidFlag::WUNTRACED);
+        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), stopped).unwrap();
+        let pending = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+            status.lines().any(|line| line == "ShdPnd:\t0000000000004000")
+        };
+        assert_eq!((before.signal(Signal::TERM), pending()), (Ok(()), false));
+        assert_eq!((now.signal(Signal::TERM), pending()), (Ok(()), true));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
     fn descendants_are_found_whatever_the_order_of_their_pids() {
         let entry = |pid, parent| Entry {
             pid,

@@ -1,4 +1,4 @@
-"""What must hold in every engine. The containers run the probe, tests/probe/main.rs, or busybox."""
+"""What must hold in every engine. The containers run the probe, tests/probe.rs, or busybox."""
 
 import shlex
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """What must be there before the first engine starts: packages and binaries."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -28,9 +29,18 @@ def install(packages):
 
 def build():
     """The paths of firstmate and of the probe, which the containers run."""
-    built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
     firstmate, probe = os.environ.get("TESTED_FIRSTMATE"), os.environ.get("TESTED_PROBE")
-    targets = [*([] if firstmate else ["--bin=firstmate"]), *([] if probe else ["--example=probe"])]
-    if targets:
-        subprocess.run(["cargo", "build", "--release", "--locked", *targets], cwd=ROOT, check=True, timeout=1800)
-    return Path(firstmate or built / "firstmate").resolve(), Path(probe or built / "examples" / "probe").resolve()
+    firstmate = firstmate or executable("firstmate", "build", "--bin=firstmate")
+    # The suite's executable is the probe, by any other name.
+    probe = probe or executable("suite", "test", "--no-run", "--test=suite")
+    return Path(firstmate).resolve(), Path(probe).resolve()
+
+
+def executable(name, command, *options) -> str:
+    """Where cargo has built that target."""
+    built = subprocess.run(
+        ["cargo", command, "--release", "--locked", "--message-format=json-render-diagnostics", *options],
+        cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True, timeout=1800,
+    )
+    messages = map(json.loads, built.stdout.splitlines())
+    return next(message["executable"] for message in messages if message.get("target", {}).get("name") == name and message.get("executable"))

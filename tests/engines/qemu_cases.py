@@ -158,6 +158,18 @@ def in_a_container_of_runc_the_counter_is_found_with_a_cgroup_namespace_and_with
     assert lines == sorted(["0::/\n", "0::/box-network\n", *(["ended 137\n", ONE, "status 6\n"] * 2)]), lines
 
 
+@case
+def what_the_suite_tests_of_memory_holds_with_v2(engine):
+    # The probe by the suite's own name is the suite.
+    script = """
+        mkdir /mnt && ln -s /bin/probe /suite
+        export TESTED_FIRSTMATE=/sbin/firstmate TESTED_PROBE=/bin/probe REQUIRE_ALL_TESTS=1
+        /suite --test-threads=1 memory:: || echo failed
+    """
+    output = output_of(engine, script)
+    assert "failed" not in output.replace(" 0 failed", "") and "test result: ok. " in output, output
+
+
 OWN_CASES = (
     a_command_killed_at_the_limit_of_a_cgroup_is_told_of_and_what_was_killed_before_is_not,
     a_grandchild_killed_at_the_limit_is_told_of_while_the_command_runs,
@@ -166,4 +178,5 @@ OWN_CASES = (
     a_cgroup_that_is_removed_is_let_go_and_nothing_spins,
     with_memory_oom_group_the_kernel_kills_firstmate_too,
     in_a_container_of_runc_the_counter_is_found_with_a_cgroup_namespace_and_without,
+    what_the_suite_tests_of_memory_holds_with_v2,
 )

@@ -27,8 +27,6 @@ class Tally:
     # Case, reason.
     skipped: list[tuple[str, str]] = field(default_factory=list)
     impossible: list[tuple[str, str]] = field(default_factory=list)
-    # Failed once, and not again. Engines on a busy machine do that; what one case shows more often is a fault.
-    retried: list[tuple[str, str]] = field(default_factory=list)
 
     def skip(self, name: str, reason: str, required: bool = True):
         self.skipped.append((name, reason))
@@ -79,12 +77,8 @@ def run_case(engine, case, tally, lock):
             tally.impossible.append((case.name, reason))
             line(tally, case.name, f"impossible: {reason}")
         return
-    first, outcome = None, check(engine, case)
-    if outcome.failure:
-        first, outcome = outcome.failure, check(engine, case)
+    outcome = check(engine, case)
     with lock:
-        if first:
-            line(tally, case.name, f"failed, and is tried again: {first}")
         if outcome.failure:
             tally.failed.append(case.name)
             line(tally, case.name, f"FAILED: {outcome.failure}")
@@ -94,8 +88,6 @@ def run_case(engine, case, tally, lock):
         else:
             tally.passed.append(case.name)
             line(tally, case.name, f"ok ({outcome.seconds:.1f}s)")
-            if first:
-                tally.retried.append((case.name, first))
 
 
 @dataclass
@@ -138,8 +130,6 @@ def print_table(tallies):
             print(f"{tally.engine}: failed: {name}")
         for name, reason in tally.skipped:
             print(f"{tally.engine}: skipped: {name}: {reason}")
-        for name, reason in tally.retried:
-            print(f"{tally.engine}: passed at the second try: {name}: {reason}")
         for name, reason in tally.impossible:
             print(f"{tally.engine}: impossible by its nature: {name}: {reason}")
     sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::say;
+use super::say;
 
 pub fn tell() {
     let status = fs::read_to_string("/proc/self/status").expect("/proc");

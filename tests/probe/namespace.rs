@@ -90,9 +90,21 @@ pub fn enter_of_cgroups() {
     check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }, "unshare");
 }
 
+pub fn enter_of_host_names() {
+    check(unsafe { libc::unshare(libc::CLONE_NEWUTS) }, "unshare");
+}
+
+pub fn set_host_name(name: &str) {
+    check(unsafe { libc::sethostname(name.as_ptr().cast(), name.len()) }, "sethostname");
+}
+
 /// Mounts the hierarchy of a controller, from the root of our namespace.
 pub fn mount_cgroup(controller: &str, place: &str) {
-    mount(c"cgroup", &c_string(place), Some(c"cgroup"), 0, Some(&c_string(controller)));
+    let place = c_string(place);
+    if controller == "unified" {
+        return mount(c"cgroup", &place, Some(c"cgroup2"), 0, None);
+    }
+    mount(c"cgroup", &place, Some(c"cgroup"), 0, Some(&c_string(controller)));
 }
 
 fn c_string(text: &str) -> CString {

@@ -8,7 +8,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::MetadataExt;
 
-use crate::say;
+use super::say;
 
 unsafe extern "C" {
     /// The C library's, as it was inherited: `std::env` hides entries without a `=`.

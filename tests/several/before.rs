@@ -71,7 +71,7 @@ fn one_that_fails_ends_all_with_its_status_and_nothing_else_starts() {
                 .option("--before", &command);
             let finished = nothing_else(scenario).run();
             assert_silent(&finished, status);
-            assert_eq!(told(&finished.stderr), [&reason]);
+            assert_eq!(told(&finished.stderr), [reason.as_str()]);
         }
     }
 }
@@ -144,7 +144,7 @@ fn one_that_ignores_the_stop_is_killed_after_the_grace_period() {
     assert!(asked.elapsed() >= Duration::from_millis(200), "{:?}", asked.elapsed());
     assert_silent(&finished, 137);
     let reason = format!(
-        "warning: {} was killed by SIGKILL: it had not ended 0.2s after SIGTERM",
+        "warning: {} was killed by SIGKILL: it had not ended N.Ns after SIGTERM",
         named("--before")
     );
     assert_eq!(told(&finished.stderr), [reason]);

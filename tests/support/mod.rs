@@ -17,12 +17,14 @@ use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+pub use crate::probe::path as probe;
 pub use cgroup::{Cgroup, Freezer};
 pub use directory::Directory;
 pub use full_pipe::FullPipe;
@@ -31,8 +33,9 @@ pub use process::Process;
 pub use pty::{CTRL_C, CTRL_D, CTRL_Z, Pty};
 pub use trace::Tracer;
 
-/// Nothing that a test waits for takes this long, unless it never comes.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+/// Nothing that a test waits for takes this long, unless it never comes: not even on a machine with
+/// much else to do.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The firstmate under test: the one that cargo built, or the one that the variable names.
 pub fn firstmate() -> PathBuf {
@@ -40,36 +43,25 @@ pub fn firstmate() -> PathBuf {
         .map_or_else(|| env!("CARGO_BIN_EXE_firstmate").into(), PathBuf::from)
 }
 
-/// The probe, which cargo builds as an example beside the tests, or the one that the variable
-/// names.
-pub fn probe() -> PathBuf {
-    let beside =
-        || PathBuf::from(env!("CARGO_BIN_EXE_firstmate")).with_file_name("examples").join("probe");
-    let path = std::env::var_os("TESTED_PROBE").map_or_else(beside, PathBuf::from);
-    assert!(
-        path.exists(),
-        "{} is missing: build it with `cargo build --example probe`",
-        path.display()
-    );
-    path
-}
-
 pub fn is_root() -> bool {
     // SAFETY: it only reads.
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Says loudly that a test cannot run here. With `REQUIRE_ALL_TESTS` set that is a failure.
-pub fn skip(reason: &str) {
-    skip_softly(reason);
-    assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "skipped: {reason}");
+/// A step of the probe that becomes a user who runs nothing else: a limit of processes counts all of
+/// a user's, those of other tests and of suites beside this one too.
+pub fn become_lonely_user() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = std::process::id() * 8 + COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("setuid {}", 20_000 + number % 34_000)
 }
 
-/// The same, but never a failure: for what no user can change about a machine.
-pub fn skip_softly(reason: &str) {
+/// Says loudly that a test cannot run here. With `REQUIRE_ALL_TESTS` set that is a failure.
+pub fn skip(reason: &str) {
     let name = std::thread::current().name().unwrap_or("?").to_owned();
     // Not eprintln!, which cargo hides while tests pass.
     let _ = writeln!(std::io::stderr(), "\n*** SKIPPED {name}: {reason} ***");
+    assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "skipped: {reason}");
 }
 
 /// A run to be: what happens before firstmate, its options, and what its command does.
@@ -200,7 +192,7 @@ impl Scenario {
     }
 
     fn assemble(&self, last: Vec<OsString>) -> Command {
-        let mut command = Command::new(self.program(probe()));
+        let mut command = clean(&self.program(probe()));
         command.args(self.container.then_some("container"));
         let (before, after) = self.above.clone().unwrap_or_default();
         let fork = self.above.is_some();
@@ -208,13 +200,6 @@ impl Scenario {
         command.args(&self.preparation).arg("exec").args(last);
         command.args(fork.then_some("]")).args(after);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        // SAFETY: system calls only.
-        unsafe {
-            command.pre_exec(|| {
-                start_clean();
-                Ok(())
-            });
-        }
         command
     }
 
@@ -297,8 +282,20 @@ impl Running {
     }
 }
 
-/// Whoever runs the tests may have left descriptors and ignored signals behind; glibc's posix_spawn
-/// ignores 32 and 33.
+/// A program that inherits no descriptors and ignored signals of whoever runs the tests, as `nohup`
+/// or a `&` leave them. (glibc's posix_spawn ignores 32 and 33.)
+pub fn clean(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    // SAFETY: system calls only.
+    unsafe {
+        command.pre_exec(|| {
+            start_clean();
+            Ok(())
+        });
+    }
+    command
+}
+
 fn start_clean() {
     let default = [0_usize; 4];
     for signal in 1..=64 {
@@ -370,6 +367,19 @@ impl Lines {
         self.find(|line| line == wanted, wanted);
     }
 
+    /// Whether this line comes before the stream ends.
+    pub fn comes(&self, wanted: &str) -> bool {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            match self.0.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(line) if line == wanted => return true,
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => panic!("no line {wanted:?}, and no end"),
+            }
+        }
+    }
+
     /// Skips lines until one that contains this.
     pub fn expect_part(&self, part: &str) -> String {
         self.find(|line| line.contains(part), part)
@@ -397,6 +407,26 @@ impl Lines {
             }
         }
     }
+}
+
+/// A line with `N.Ns` for the time that it says was measured: a busy machine makes it longer.
+pub fn untimed(line: &str) -> String {
+    let Some((before, signal)) = line.split_once("s after SIG") else { return line.to_owned() };
+    let text = before.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+    assert_ne!(text, before, "no number in {line:?}");
+    format!("{text}N.Ns after SIG{signal}")
+}
+
+/// For what must be done before a short time of firstmate's is over: tries until it was. `attempt`
+/// says `false` where the machine was too slow for it, and nothing was seen.
+pub fn until_quick_enough(mut attempt: impl FnMut() -> bool) {
+    for _ in 0..20 {
+        if attempt() {
+            return;
+        }
+        eprintln!("too slow, and tried again");
+    }
+    panic!("too slow each time");
 }
 
 /// Waits for a condition that nothing announces.

@@ -102,6 +102,12 @@ impl Process {
         children[0]
     }
 
+    /// This signal waits to be taken by it.
+    pub fn has_pending(self, signal: i32) -> bool {
+        let pending = u64::from_str_radix(&self.status("ShdPnd"), 16).expect("a set");
+        pending >> (signal - 1) & 1 == 1
+    }
+
     /// It sleeps, and no signal is pending for it.
     pub fn is_idle(self) -> bool {
         self.state() == Some('S') && self.status("ShdPnd").bytes().all(|digit| digit == b'0')

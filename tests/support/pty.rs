@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 
-use super::{DEADLINE, Process, Scenario, firstmate, probe, wait_until};
+use super::{DEADLINE, Process, Scenario, clean, firstmate, probe, wait_until};
 
 pub const CTRL_C: &str = "\x03";
 pub const CTRL_D: &str = "\x04";
@@ -47,7 +47,7 @@ impl Pty {
 
     /// Another program is the session leader. It finds firstmate in `$F` and the probe in `$P`.
     pub fn under(words: &[&str]) -> Self {
-        let mut command = Command::new(probe());
+        let mut command = clean(&probe());
         command.args(["container", "terminal", "exec"]).args(words);
         Self::start(command, None)
     }

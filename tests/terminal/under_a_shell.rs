@@ -126,6 +126,59 @@ fn the_foreground_is_given_back_when_the_command_stops() {
 }
 
 #[test]
+fn a_job_that_is_brought_to_the_foreground_writes_where_only_that_may() {
+    let mut pty = interactive(BASH);
+    pty.line("stty tostop");
+    pty.expect("$ ");
+    // What blocks SIGTTOU may write at any time.
+    pty.line("\"$F\" \"$P\" block-all say ready until 10 unblock-all say written foreground &");
+    pty.expect("ready\r\n");
+    pty.line("fg");
+    let firstmate = pty.leader.child();
+    wait_until("the foreground", || pty.foreground() == firstmate.0);
+    firstmate.signal(libc::SIGUSR1);
+    pty.expect("written\r\nforeground ours\r\n");
+    pty.expect("$ ");
+}
+
+#[test]
+fn a_stop_of_the_command_alone_does_not_stop_firstmate_in_a_script() {
+    let mut pty = interactive(BASH);
+    pty.line("sh -c '\"$F\" \"$P\" block-all say ready until 10; echo status $?'");
+    pty.expect("ready\r\n");
+    let command = Process(pty.foreground());
+    let firstmate = pty.leader.child().child();
+    command.signal(libc::SIGSTOP);
+    wait_until("the stop", || command.state() == Some('T'));
+    // The second one is forwarded after firstmate has heard of the stop.
+    for signal in [libc::SIGURG, libc::SIGUSR2] {
+        firstmate.signal(signal);
+        wait_until("a forwarded signal", || command.has_pending(signal));
+    }
+    command.signal(libc::SIGCONT);
+    firstmate.signal(libc::SIGUSR1);
+    pty.expect("status 0");
+}
+
+#[test]
+fn a_disposition_that_a_stop_needs_is_the_inherited_one_again_afterwards() {
+    let mut pty = interactive(BASH);
+    // What is started later tells.
+    pty.line(
+        "\"$P\" ignore 20 exec \"$F\" --after \"$P report\" \"$P\" default 20 say ready read-line",
+    );
+    pty.expect("\r\nready");
+    let command = Process(pty.foreground());
+    pty.write(CTRL_Z);
+    pty.expect("Stopped");
+    pty.line("fg");
+    wait_until("the foreground", || pty.foreground() == command.0 && command.state() == Some('S'));
+    pty.line("typed");
+    pty.expect("line \"typed\"");
+    pty.expect("ignored [20]\r\n");
+}
+
+#[test]
 fn a_script_reads_the_terminal_after_its_command() {
     let mut pty = script("\"$F\" \"$P\" read-line </dev/tty; read x; echo got $x");
     pty.line("one");

@@ -2,19 +2,11 @@
 //! it, as the command.
 //!
 //! Its arguments are steps, done one after the other; a step's block of steps stands in `[` and
-//! `]`. At their end it exits 0. It has no Rust `main`, so that what it reports is what it was
-//! started with.
-#![no_main]
+//! `]`. At their end it exits 0.
+//!
+//! It is the suite's own executable, called by another name: so it is never older than the tests.
 // Each is one system call with arguments that stand beside it.
-#![allow(clippy::undocumented_unsafe_blocks)]
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    missing_docs
-)]
+#![allow(clippy::undocumented_unsafe_blocks, clippy::print_stdout)]
 
 mod identity;
 mod memory;
@@ -23,23 +15,55 @@ mod report;
 mod restrict;
 mod terminal;
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
+use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use firstmate::status::ExitStatus;
-use firstmate::sys::entry::Arguments;
+/// Before Rust's own start-up, which would ignore SIGPIPE and open /dev/null on a closed 0, 1 or 2:
+/// what the probe reports is what it was started with.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = perform_unless_suite;
 
-firstmate::entry!(run);
-
-fn run(arguments: &Arguments) -> ExitStatus {
-    ExitStatus::from_code(perform(arguments.to_vec().into_iter().skip(1).collect()))
+extern "C" fn perform_unless_suite() {
+    let mut arguments = std::env::args_os();
+    if arguments.next().is_some_and(|name| !is_suite(&name)) {
+        perform(arguments.collect());
+    }
 }
 
-fn perform(steps: Vec<OsString>) -> u8 {
+/// As cargo names it. The probe has many names: tests copy it, and link to it.
+fn is_suite(name: &OsStr) -> bool {
+    Path::new(name).file_name().is_some_and(|name| name.as_bytes().starts_with(b"suite"))
+}
+
+/// Where the suite's executable has the name of the probe. `TESTED_PROBE` names a place for those
+/// who cannot write where it lies.
+pub fn path() -> PathBuf {
+    if let Some(path) = std::env::var_os("TESTED_PROBE") {
+        return path.into();
+    }
+    let suite = std::env::current_exe().expect("/proc");
+    let name = suite.file_name().expect("a file");
+    let mut directory = OsString::from("probe-of-");
+    directory.push(name);
+    let directory = suite.with_file_name(directory);
+    let path = directory.join("probe");
+    let made =
+        fs::create_dir_all(&directory).and_then(|()| symlink(Path::new("..").join(name), &path));
+    if let Err(error) = made {
+        assert!(path.exists(), "cannot make {}: {error}; set TESTED_PROBE", path.display());
+    }
+    path
+}
+
+fn perform(steps: Vec<OsString>) -> ! {
     Steps { words: steps.into_iter(), last_child: 0 }.perform_all();
-    0
+    std::process::exit(0)
 }
 
 struct Steps {
@@ -189,8 +213,11 @@ impl Steps {
             "small-disk" => namespace::mount_small(&self.word(), self.number()),
             // FROM TO
             "bind" => namespace::bind(&self.word(), &self.word()),
+            "host-name-namespace" => namespace::enter_of_host_names(),
+            // COUNT: the name of the host says so, as a counter of the memory controller would.
+            "name-kills" => namespace::set_host_name(&format!("oom_kill {}", self.word())),
             "cgroup-namespace" => namespace::enter_of_cgroups(),
-            // CONTROLLER PLACE: its hierarchy of v1.
+            // CONTROLLER PLACE: its hierarchy of v1, or that of v2 for `unified`.
             "mount-cgroup" => namespace::mount_cgroup(&self.word(), &self.word()),
             "enter-cgroup" => memory::enter(&self.word()),
             "eat" => memory::eat(),
@@ -238,8 +265,7 @@ impl Steps {
             if orphan && unsafe { libc::fork() } > 0 {
                 unsafe { libc::_exit(0) };
             }
-            let status = perform(block);
-            std::process::exit(status.into());
+            perform(block);
         }
         self.last_child = child;
         if orphan {
@@ -331,13 +357,14 @@ fn queue(pid: i32, signal: i32, value: i32) {
     );
 }
 
-/// In families of up to 50, some of whom outlive their parent.
+/// In families of up to 500, some of whom outlive their parent.
 fn orphans(count: i32) {
-    for begun in (0..count).step_by(50) {
+    const FAMILY: u16 = 500;
+    for begun in (0..count).step_by(FAMILY.into()) {
         let middle = unsafe { libc::fork() };
         assert!(middle >= 0, "fork: {}", std::io::Error::last_os_error());
         if middle == 0 {
-            for _ in begun..count.min(begun + 50) {
+            for _ in begun..count.min(begun + i32::from(FAMILY)) {
                 let orphan = unsafe { libc::fork() };
                 if orphan <= 0 {
                     unsafe { libc::_exit(-orphan) };

@@ -157,10 +157,16 @@ mod tests {
         let fields: &[(&str, Value)] =
             &[("pid", Value::from(7)), ("signal", Value::from("SIGTERM"))];
         let mut line = Vec::new();
-        let args = format_args!("a \"b\"\n{}", '\u{1}');
-        let record =
-            Record::builder().level(log::Level::Warn).args(args).key_values(&fields).build();
-        write_object(&mut line, "now", &record).unwrap();
+        write_object(
+            &mut line,
+            "now",
+            &Record::builder()
+                .level(log::Level::Warn)
+                .args(format_args!("a \"b\"\n{}", '\u{1}'))
+                .key_values(&fields)
+                .build(),
+        )
+        .unwrap();
         let expected = concat!(
             r#"{"time":"now","level":"warning","program":"firstmate","#,
             r#""message":"a \"b\"\n\u0001","pid":7,"signal":"SIGTERM"}"#

@@ -18,7 +18,8 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let top = ["README.md", "CHANGELOG.md"].map(|name| Path::new(ROOT).join(name));
+    let top =
+        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|name| Path::new(ROOT).join(name));
     top.into_iter().chain(files(&Path::new(ROOT).join("docs"), "md")).collect()
 }
 

@@ -16,6 +16,8 @@
 //! | [`sys`] | system calls; the only `unsafe` code | [`config`], [`signal`], [`status`] |
 //! | [`config`] | what was asked for: validated, plain data | [`signal`], [`status`] |
 //! | [`signal`], [`status`], [`pid`] | real-time signals too; how processes end | |
+//!
+//! CONTRIBUTING.md tells where to add what, and docs/decisions why it is so.
 
 pub mod cli;
 pub mod config;

@@ -241,5 +241,5 @@ fn be_firstmate<'a>(
     NO_MORE.store(no_more, Ordering::Relaxed);
     let status = firstmate::run::run(&arguments);
     // SAFETY: a plain number.
-    unsafe { libc::_exit(status.into()) }
+    unsafe { libc::_exit(status.code().into()) }
 }

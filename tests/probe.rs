@@ -152,11 +152,10 @@ impl Steps {
             "traceme" => assert_eq!(unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) }, 0),
             // COUNT GROUP...
             "setgroups" => {
-                let groups: Vec<_> =
-                    (0..self.number()).map(|_| self.number().cast_unsigned()).collect();
+                let groups: Vec<_> = (0..self.number()).map(|_| self.id()).collect();
                 assert_eq!(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) }, 0);
             }
-            "setuid" => assert_eq!(unsafe { libc::setuid(self.number().cast_unsigned()) }, 0),
+            "setuid" => assert_eq!(unsafe { libc::setuid(self.id()) }, 0),
             // UID, GID: these and no other groups, with all capabilities that this process has, for
             // those that it executes too.
             "privileged-user" => identity::become_privileged(self.number(), self.number()),
@@ -235,6 +234,10 @@ impl Steps {
 
     fn number(&mut self) -> i32 {
         self.word().parse().expect("a number")
+    }
+
+    fn id(&mut self) -> u32 {
+        self.word().parse().expect("a user or a group")
     }
 
     fn block(&mut self) -> Vec<OsString> {
@@ -346,9 +349,8 @@ fn mask_all(set: u64) {
 }
 
 fn queue(pid: i32, signal: i32, value: i32) {
-    let value = libc::sigval {
-        sival_ptr: std::ptr::without_provenance_mut(value.cast_unsigned() as usize),
-    };
+    let bits = u32::from_ne_bytes(value.to_ne_bytes());
+    let value = libc::sigval { sival_ptr: std::ptr::without_provenance_mut(bits as usize) };
     assert_eq!(
         unsafe { libc::sigqueue(pid, signal, value) },
         0,

@@ -87,11 +87,11 @@ fn without_separator(
     arguments: &[OsString],
 ) -> Vec<OsString> {
     let mut arguments = arguments.to_vec();
-    if let Some(at) = arguments.iter().position(|word| word == "--")
-        && PeerOptions::read(parser, arguments.get(..at).unwrap_or_default())
-            .is_ok_and(|options| options.command().is_ok())
-    {
-        arguments.remove(at);
+    if let Some(at) = arguments.iter().position(|word| word == "--") {
+        let before = PeerOptions::read(parser, arguments.get(..at).unwrap_or_default());
+        if before.is_ok_and(|options| options.command().is_ok()) {
+            arguments.remove(at);
+        }
     }
     arguments
 }

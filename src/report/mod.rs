@@ -65,8 +65,14 @@ pub fn set_format(format: LogFormat) {
 /// Those of `line`.
 pub fn dropped_line(line: &mut dyn Write, count: u64) -> io::Result<()> {
     let fields: &[(&str, u64)] = &[("dropped", count)];
-    let args = format_args!("lines of this log that were dropped: {count}");
-    write_line(line, &Record::builder().level(Level::Warn).args(args).key_values(&fields).build())
+    write_line(
+        line,
+        &Record::builder()
+            .level(Level::Warn)
+            .args(format_args!("lines of this log that were dropped: {count}"))
+            .key_values(&fields)
+            .build(),
+    )
 }
 
 /// Tells a notice of the supervisor, which is in this phase now.

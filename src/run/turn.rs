@@ -125,9 +125,8 @@ impl<'signals> Loop<'signals> {
 
     /// Lets a child go that has asked to be traced by us.
     fn detach(&mut self, pid: Pid, signal: Signal) {
-        if let Err(error) = reap::detach(pid, signal)
-            && self.logged.is_first(Failure::Detach)
-        {
+        let Err(error) = reap::detach(pid, signal) else { return };
+        if self.logged.is_first(Failure::Detach) {
             log::warn!(
                 "cannot let process {pid} go, which has asked to be traced: {}",
                 io::Error::from(error)

@@ -149,9 +149,8 @@ impl Supervisor {
     }
 
     pub(super) fn executed(&mut self, id: CommandId, out: &mut Vec<Action>) {
-        if let Some(command) = self.commands.get_mut(id)
-            && let State::Starting(child) = command.state
-        {
+        let Some(command) = self.commands.get_mut(id) else { return };
+        if let State::Starting(child) = command.state {
             command.state = State::Runs(child);
             if command.role.is_beside() {
                 self.start_beside(out);
@@ -191,9 +190,8 @@ impl Supervisor {
             .commands
             .iter()
             .all(|command| matches!(command.state, State::Waiting | State::NotStarted(_)));
-        if let (true, Some(status)) = (nothing_ran, self.decided)
-            && self.phase != Phase::Done
-        {
+        let is_over = nothing_ran && self.phase != Phase::Done;
+        if let (true, Some(status)) = (is_over, self.decided) {
             self.exit(status, out);
         }
     }

@@ -176,10 +176,10 @@ impl Supervisor {
         }
         // What was received decides whether a stop begins; but one that is rewritten to nothing
         // does not even that.
-        if let Some(rewritten) = self.policy.rewrite.apply(received)
-            && !self.has_reached_the_command(received)
-        {
-            self.pass_on(received, rewritten, now, out);
+        if let Some(rewritten) = self.policy.rewrite.apply(received) {
+            if !self.has_reached_the_command(received) {
+                self.pass_on(received, rewritten, now, out);
+            }
         }
         if self.policy.suspend_on.contains(signal) {
             out.push(Action::SuspendAlone);

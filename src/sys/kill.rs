@@ -52,10 +52,10 @@ pub fn probe(pid: Pid) -> nix::Result<()> {
 /// As kill(2): `ESRCH` if there is no such group, `EPERM` if none of its processes is ours to
 /// signal.
 pub fn group(leader: Pid, what: Received) -> nix::Result<()> {
-    if let Some(payload) = what.payload
-        && let Ok(pidfd) = pidfd(leader)
-        && by_pidfd(&pidfd, what.signal, Some(payload), TO_GROUP).is_ok()
-    {
+    let queue = |payload| {
+        pidfd(leader).and_then(|pidfd| by_pidfd(&pidfd, what.signal, Some(payload), TO_GROUP))
+    };
+    if what.payload.is_some_and(|payload| queue(payload).is_ok()) {
         return Ok(());
     }
     kill(-leader.as_raw(), what.signal)

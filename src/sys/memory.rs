@@ -121,14 +121,14 @@ fn count(counter: &File) -> Option<u64> {
     let length = counter.read_at(&mut buffer, 0).ok()?;
     let mut lines = buffer.get(..length)?.split(|byte| *byte == b'\n');
     let kills = lines.find_map(|line| line.strip_prefix(b"oom_kill "))?;
-    str::from_utf8(kills).ok()?.parse().ok()
+    std::str::from_utf8(kills).ok()?.parse().ok()
 }
 
 /// All of a file of /proc that is shorter than the buffer: the kernel gives it in one piece, and
 /// the heap need not grow for it.
 fn short_text_of<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
     let length = File::open(path).ok()?.read(buffer).ok()?;
-    if length < buffer.len() { str::from_utf8(buffer.get(..length)?).ok() } else { None }
+    if length < buffer.len() { std::str::from_utf8(buffer.get(..length)?).ok() } else { None }
 }
 
 /// All of a file of /proc. `take` keeps the standard library from asking for its size, which is 0.

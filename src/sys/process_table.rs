@@ -166,13 +166,13 @@ impl Entry {
     fn signal(&self, signal: Signal) -> nix::Result<()> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(()) };
         let is_the_same = || Self::read(self.pid).is_some_and(|now| now.started == self.started);
-        if let Ok(pidfd) = kill::pidfd(pid)
-            && is_the_same()
-        {
-            match kill::by_pidfd(&pidfd, signal, None, 0) {
-                // EPERM may come from a seccomp filter; kill knows better.
-                Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM) => {}
-                sent => return ignore_gone(sent),
+        if let Ok(pidfd) = kill::pidfd(pid) {
+            if is_the_same() {
+                match kill::by_pidfd(&pidfd, signal, None, 0) {
+                    // EPERM may come from a seccomp filter; kill knows better.
+                    Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM) => {}
+                    sent => return ignore_gone(sent),
+                }
             }
         }
         // Without pidfds, or a descriptor for one, the last look is as close to the kill as can be.

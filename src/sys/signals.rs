@@ -243,9 +243,9 @@ impl SignalReceiver {
             ))?;
             let info = info.assume_init();
             let mut taken: libc::signalfd_siginfo = MaybeUninit::zeroed().assume_init();
-            taken.ssi_signo = info.si_signo.cast_unsigned();
+            taken.ssi_signo = u32::try_from(info.si_signo).unwrap_or_default();
             taken.ssi_code = info.si_code;
-            taken.ssi_pid = info.si_pid().cast_unsigned();
+            taken.ssi_pid = u32::try_from(info.si_pid()).unwrap_or_default();
             taken.ssi_uid = info.si_uid();
             taken.ssi_ptr = info.si_value().sival_ptr as u64;
             taken

@@ -133,11 +133,11 @@ impl Launch<'_> {
             descriptors::keep_output_only(report);
             variables.extend(main.and_then(|main| CString::new(format!("MAINPID={main}")).ok()));
         }
-        if let Some(credentials) = self.credentials
-            && let Err(error) = credentials.apply()
-        {
-            let word = self.words.first().map_or(OsStr::new(""), OsString::as_os_str);
-            return NotStarted::user(word, credentials, error);
+        if let Some(credentials) = self.credentials {
+            if let Err(error) = credentials.apply() {
+                let word = self.words.first().map_or(OsStr::new(""), OsString::as_os_str);
+                return NotStarted::user(word, credentials, error);
+            }
         }
         let pids = match self.inheritance {
             Inheritance::Everything => Some(PidVariables::new(parent)),

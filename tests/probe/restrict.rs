@@ -22,10 +22,10 @@ pub fn refuse(syscall: i32, argument: i32, error: i32) {
     let load = |from| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, from);
     let unless = |value: i32, skip| libc::sock_filter {
         jf: skip,
-        ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value.cast_unsigned())
+        ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, u32::try_from(value).unwrap())
     };
     let end = |with| statement(libc::BPF_RET | libc::BPF_K, with);
-    let refusal = end(libc::SECCOMP_RET_ERRNO | error.cast_unsigned());
+    let refusal = end(libc::SECCOMP_RET_ERRNO | u32::try_from(error).unwrap());
     let allowance = end(libc::SECCOMP_RET_ALLOW);
     let mut filter = if argument < 0 {
         vec![load(NUMBER), unless(syscall, 1), refusal, allowance]

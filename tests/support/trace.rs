@@ -31,10 +31,11 @@ impl Tracer {
         if let Some((process, signal)) = self.stopped.take() {
             trace(libc::PTRACE_SYSCALL, process, signal);
         }
-        if let Some((process, libc::PTRACE_EVENT_EXEC)) = self.wait()
-            && process != self.init
-        {
-            self.detach(process, 0);
+        match self.wait() {
+            Some((process, libc::PTRACE_EVENT_EXEC)) if process != self.init => {
+                self.detach(process, 0);
+            }
+            _ => {}
         }
         let waits = [Some(libc::SYS_read), Some(libc::SYS_ppoll)];
         let is_alone = self.child.is_some() && self.traced == [self.init];
@@ -47,9 +48,7 @@ impl Tracer {
             self.detach(process, signal);
         }
         while !self.traced.is_empty() {
-            if self.wait().is_some()
-                && let Some((process, signal)) = self.stopped
-            {
+            if let (Some(_), Some((process, signal))) = (self.wait(), self.stopped) {
                 self.detach(process, signal);
             }
         }

@@ -1,5 +1,10 @@
 //! firstmate is PID 1 and leads the terminal's session, as under `docker run -it`.
 
+use std::fs::File;
+
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+
 use super::{BASH, DASH, expect_job};
 use crate::support::{CTRL_C, CTRL_D, CTRL_Z, Lines, Pty, Scenario, wait_until};
 
@@ -72,10 +77,10 @@ fn each_key_and_each_new_size_is_one_signal_to_the_foreground_job() {
 
 #[test]
 fn a_hang_up_is_one_signal_to_the_command_and_ends_everything() {
-    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
     let command = Scenario::container().probe("block-all say ready until 18 until 10");
     let mut pty = Pty::init_with_stdout(command, writer);
-    let lines = Lines::read(reader);
+    let lines = Lines::read(File::from(reader));
     lines.expect("ready");
     let init = pty.leader;
     let end = std::thread::spawn(move || pty.hang_up());

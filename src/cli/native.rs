@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction};
 use log::LevelFilter;
 
 use super::given::{Given, parser};
-use super::options::{OPTIONS, TERMINATION_MESSAGE};
+use super::options::OPTIONS;
 use super::{BadInput, LICENCE, Request, Stream, VERSION, Variables, tini, values};
 use crate::config::{
     Command, Config, ForwardTo, LogFormat, Placement, Policy, Role, Subreaper, TerminationMessage,
@@ -196,8 +196,10 @@ fn config(given: &Given) -> Result<Config, BadInput> {
         given.text("termination-message").and_then(|file| match file.to_str() {
             // The variable may be used like that of a flag.
             Some("0" | "false") => None,
-            Some(TERMINATION_MESSAGE | "1" | "true") => Some(TerminationMessage::Default),
-            Some(_) | None => Some(TerminationMessage::File(file.into())),
+            Some("1" | "true") => {
+                Some(TerminationMessage::in_file(TerminationMessage::OF_KUBERNETES.into()))
+            }
+            Some(_) | None => Some(TerminationMessage::in_file(file.into())),
         });
     let mut config = Config::new(given.command());
     config.commands.extend(others(given, watched, &policy)?);

@@ -1,15 +1,13 @@
 //! The table of firstmate's options.
 
 use super::given::{Opt, Takes};
+use crate::config::TerminationMessage;
 
 const FORWARDING: &str = "Forwarding";
 const STOPPING: &str = "Stopping";
 const PROCESS: &str = "Process";
 const COMMANDS: &str = "Several commands";
 const REPORTS: &str = "Exit status and reports";
-
-/// Where Kubernetes reads it from.
-pub(super) const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 
 pub(super) const OPTIONS: &[Opt] = &[
     Opt {
@@ -149,7 +147,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     Opt {
         long: "termination-message",
         short: None,
-        takes: Takes::Optional("FILE", TERMINATION_MESSAGE),
+        takes: Takes::Optional("FILE", TerminationMessage::OF_KUBERNETES),
         heading: REPORTS,
         help: "Write why the container ended, unless the command ended by itself [FILE: \
                /dev/termination-log]",

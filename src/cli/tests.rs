@@ -436,21 +436,16 @@ fn a_command_that_is_none_is_refused() {
 #[test]
 fn a_termination_message_goes_to_the_file_of_kubernetes_or_another() {
     let message = |line: &str, variables: &[&str]| config(line, variables).termination_message;
+    let file = |path: &str, create| Some(TerminationMessage { path: path.into(), create });
     for (line, variables) in [
         ("--termination-message x", &[][..]),
         ("--termination-message=/dev/termination-log x", &[]),
         ("x", &["FIRSTMATE_TERMINATION_MESSAGE=1"]),
     ] {
-        assert_eq!(
-            message(line, variables),
-            Some(TerminationMessage::Default),
-            "{line} {variables:?}"
-        );
+        let expected = file("/dev/termination-log", false);
+        assert_eq!(message(line, variables), expected, "{line} {variables:?}");
     }
-    assert_eq!(
-        message("--termination-message=why x", &[]),
-        Some(TerminationMessage::File("why".into()))
-    );
+    assert_eq!(message("--termination-message=why x", &[]), file("why", true));
     assert_eq!(message("x", &["FIRSTMATE_TERMINATION_MESSAGE=0"]), None);
 }
 

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::signal::{RewriteMap, Signal, SignalSet};
@@ -60,12 +60,6 @@ pub struct TerminationMessage {
 impl TerminationMessage {
     /// The file that the kubelet makes, and reads after the container's end.
     pub const OF_KUBERNETES: &str = "/dev/termination-log";
-
-    /// In this file, which firstmate creates unless the kubelet does.
-    #[must_use]
-    pub fn in_file(path: PathBuf) -> Self {
-        Self { create: path != Path::new(Self::OF_KUBERNETES), path }
-    }
 }
 
 impl Config {

@@ -11,8 +11,11 @@ mod given;
 mod native;
 mod options;
 #[cfg(test)]
+mod options_tests;
+#[cfg(test)]
 mod peer_tests;
 mod smell_baron;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tini;
@@ -117,7 +120,9 @@ fn peer(parsed: Result<Request, BadInput>) -> Result<Request, BadInput> {
 const PEERS_FAILURE: ExitStatus = ExitStatus::from_code(1);
 
 /// firstmate's own licence, which is the answer of the peers' options too.
-const LICENCE: &str = include_str!("../../LICENSE");
+fn licence() -> String {
+    include_str!("../../LICENSE").to_owned()
+}
 
 /// What `docker info` takes a hash from.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " - git.", env!("FIRSTMATE_GIT_HASH"));
+const NUMBER: &str = concat!(env!("CARGO_PKG_VERSION"), " - git.", env!("FIRSTMATE_GIT_HASH"));

@@ -120,6 +120,7 @@ impl CommandLine {
             .about(self.about)
             .help_template(TEMPLATE)
             .after_long_help(self.notes.join("\n\n").replace('`', ""))
+            .max_term_width(100)
     }
 
     fn options(&self) -> impl Iterator<Item = &Opt> {

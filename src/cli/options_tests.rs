@@ -1,4 +1,4 @@
-//! The table of options, and the way round clap.
+//! The table of options: its defaults and its help, and the way round clap.
 
 use super::given::Given;
 use super::native::FIRSTMATE;
@@ -55,5 +55,17 @@ fn without_an_option_clap_reads_the_same_command() {
         let without = FIRSTMATE.read(&arguments).unwrap();
         assert_eq!(without.command, with_clap.command, "{line}");
         assert_eq!((without.options.len(), with_clap.options.len()), (0, 0), "{line}");
+    }
+}
+
+#[test]
+fn the_short_help_has_a_line_for_each_option_and_none_is_too_long() {
+    let mut parser = FIRSTMATE.parser_with_help().term_width(100);
+    let short = parser.render_help().to_string();
+    let lines = short.lines().filter(|line| line.starts_with("  "));
+    assert_eq!(lines.count(), options().count(), "{short}");
+    let long = parser.render_long_help().to_string();
+    for line in short.lines().chain(long.lines()) {
+        assert!(line.len() <= 100 && !line.contains('`'), "{line}");
     }
 }

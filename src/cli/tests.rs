@@ -419,6 +419,24 @@ fn a_termination_message_goes_to_the_file_of_kubernetes_or_another() {
 }
 
 #[test]
+fn a_near_miss_is_told_with_the_right_name() {
+    for (written, right) in [
+        ("--killafter", "--kill-after"),
+        ("--kill-afer", "--kill-after"),
+        ("--kill_after=1", "--kill-after"),
+        ("--draim", "--drain"),
+        ("--stop-one", "--stop-on"),
+    ] {
+        let name = written.split('=').next().unwrap();
+        let expected = format!("unknown option {name:?}: did you mean {right}?");
+        assert_eq!(error(&format!("{written} x"), &[]), expected);
+    }
+    for far in ["--signal", "--timeout", "-u"] {
+        assert_eq!(error(&format!("{far} x"), &[]), format!("unknown option {far:?}: see -h"));
+    }
+}
+
+#[test]
 fn an_option_is_called_as_it_was_written() {
     for (line, name) in [
         ("-t 3x x", "-t"),

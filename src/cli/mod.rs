@@ -3,6 +3,10 @@
 //! Which command line it is depends on the last part of `argv[0]`: under the name of a peer,
 //! firstmate takes the peer's options and variables. A personality only fills the same [`Config`]
 //! with other values.
+//!
+//! `options.rs` has a row for each option of firstmate's own, `native.rs` and the peers' files what
+//! a row cannot say. `table.rs` is what a row is, `values.rs` reads and shows values, `given.rs`
+//! has clap read the words and says what is wrong with them.
 #![forbid(unsafe_code)]
 
 mod catatonit;

@@ -48,13 +48,18 @@ pub enum LogFormat {
     Json,
 }
 
-/// The file for why the container ended.
+/// The file that is to hold why the container ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TerminationMessage {
-    /// The one that Kubernetes makes; it is not made by us.
-    Default,
-    /// Another one, which is made, or emptied, at the start.
-    File(PathBuf),
+pub struct TerminationMessage {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether firstmate creates or empties it; else somebody else, like the kubelet, has made it.
+    pub create: bool,
+}
+
+impl TerminationMessage {
+    /// The file that the kubelet makes, and reads after the container's end.
+    pub const OF_KUBERNETES: &str = "/dev/termination-log";
 }
 
 impl Config {

@@ -6,7 +6,7 @@ use crate::support::{Scenario, firstmate};
 
 #[test]
 fn bad_input_is_125_with_one_line_and_nothing_is_started() {
-    for options in ["--bogus", "--kill-after soon", "--stop-on KILL", "--drain", "-e 256"] {
+    for options in ["--bogus", "--draim 5s", "-t soon", "--stop-on KILL", "--drain", "-e 256"] {
         let finished = Scenario::container().options(options).probe("say started").run();
         assert_eq!(
             (finished.status, finished.stdout.len(), finished.stderr.len()),
@@ -29,7 +29,7 @@ fn no_command_is_bad_input() {
 
 #[test]
 fn help_and_version_go_to_stdout_and_a_closed_one_is_no_failure() {
-    for option in ["--help", "--version"] {
+    for option in ["-h", "--help", "--version"] {
         let finished = Command::new(firstmate()).arg(option).output().unwrap();
         assert_eq!((finished.status.code(), finished.stderr.len()), (Some(0), 0));
         assert!(String::from_utf8(finished.stdout).unwrap().contains("firstmate"));

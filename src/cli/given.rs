@@ -1,369 +1,291 @@
-//! What was given on the command line and in the environment, by a table of options.
+//! What is given: on the command line, and in variables.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 
 use clap::builder::ValueParser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind, KindFormatter};
+use clap::{Arg, ArgMatches, Command};
 
-use super::values::{self, Accepted};
+use super::table::{Group, Opt, Takes};
+use super::values::Accepted;
 use super::{BadInput, Request, Stream, Variables};
+use crate::config::Config;
 
-/// One option: a line of `--help`, and a variable.
-pub(super) struct Opt {
-    /// Without the dashes. The variable is `FIRSTMATE_` and this in capitals, `_` for `-`.
-    pub(super) long: &'static str,
-    pub(super) short: Option<char>,
-    pub(super) takes: Takes,
-    pub(super) heading: &'static str,
-    pub(super) help: &'static str,
+/// The command line under one name of the program.
+pub(super) struct CommandLine {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) options: &'static [Group],
+    /// Paragraphs at the end of the long help.
+    pub(super) notes: &'static [&'static str],
+    pub(super) help_to: Stream,
 }
 
-/// What an option takes.
-#[derive(Clone, Copy)]
-pub(super) enum Takes {
-    /// Nothing.
-    Flag,
-    /// Nothing, but it counts how often it is given.
-    Count,
-    /// A value of this name; the last one holds.
-    Value(&'static str),
-    /// A value of this name, each time.
-    Values(&'static str),
-    /// A value of this name after a `=`; without one, the second.
-    Optional(&'static str, &'static str),
+/// The words of a command line, their options not yet understood.
+pub(super) struct Words<'a> {
+    line: &'a CommandLine,
+    pub(super) options: Vec<(&'a Opt, Given)>,
+    /// The command and its arguments; empty if none was given.
+    pub(super) command: &'a [OsString],
 }
 
-impl Opt {
-    pub(super) fn variable(&self) -> String {
-        format!("FIRSTMATE_{}", self.long.to_uppercase().replace('-', "_"))
-    }
-
-    fn argument(&self) -> Arg {
-        self.takes.apply(
-            Arg::new(self.long)
-                .long(self.long)
-                .short(self.short)
-                .help(self.help)
-                .help_heading(self.heading),
-        )
-    }
+/// What was given for one option.
+#[derive(Clone)]
+pub(super) struct Given {
+    /// The option as it was written, or its variable.
+    pub(super) source: String,
+    /// Never none, and only one unless the option repeats.
+    values: Vec<OsString>,
 }
 
-impl Takes {
-    fn apply(self, argument: Arg) -> Arg {
-        // So that `-t -1` is told of as a bad value, not as an unknown option.
-        let argument = argument.allow_negative_numbers(!matches!(self, Takes::Flag | Takes::Count));
-        let raw = ValueParser::os_string();
-        match self {
-            Takes::Flag => argument.action(ArgAction::SetTrue),
-            Takes::Count => argument.action(ArgAction::Count),
-            Takes::Value(name) => {
-                argument.action(ArgAction::Set).value_name(name).value_parser(raw)
-            }
-            Takes::Values(name) => {
-                argument.action(ArgAction::Append).value_name(name).value_parser(raw)
-            }
-            Takes::Optional(name, default) => argument
-                .action(ArgAction::Set)
-                .value_name(name)
-                .value_parser(raw)
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value(default),
-        }
-    }
-}
+type ClapError = Error<KindFormatter>;
+
+const TEMPLATE: &str = "{about-with-newline}
+Usage: {name} [OPTIONS] [--] COMMAND [ARG]...
+
+{all-args}{after-help}";
 
 const COMMAND: &str = "COMMAND";
 
-/// The parser for a table of options. They end at `--` or at the first word that is no option.
-pub(super) fn parser(
-    name: &'static str,
-    about: &'static str,
-    version: &'static str,
-    options: &[Opt],
-) -> Command {
-    let command = Arg::new(COMMAND)
-        .num_args(0..)
-        .trailing_var_arg(true)
-        .value_parser(ValueParser::os_string())
-        .hide(true);
-    Command::new(name)
-        .about(about)
-        .version(version)
-        .override_usage(format!("{name} [OPTIONS] [--] COMMAND [ARG]..."))
-        .args_override_self(true)
-        .args(options.iter().map(Opt::argument))
-        .arg(command)
-        .next_help_heading("Other")
-}
+impl CommandLine {
+    /// Reads the arguments, answers what asks for an answer, and leaves all else to `then`.
+    pub(super) fn parse(
+        &self,
+        arguments: &[OsString],
+        then: impl FnOnce(Words) -> Result<Request, BadInput>,
+    ) -> Result<Request, BadInput> {
+        let words = match self.read(arguments) {
+            Ok(words) => words,
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+                let help = read_with(self.parser_with_help(), arguments).err();
+                let help = help.map_or_else(String::new, |help| help.render().to_string());
+                return Ok(Request::print(help, self.help_to));
+            }
+            Err(error) => return Err(self.bad_input(&error, arguments)),
+        };
+        let print = words.options.iter().find_map(|(option, _)| match option.takes {
+            Takes::Print(text, stream) => Some(Request::print(text(), stream)),
+            _ => None,
+        });
+        print.map_or_else(|| then(words), Ok)
+    }
 
-/// An option of a peer, by its letter; some have a long name too.
-pub(super) fn letter(
-    id: &'static str,
-    long: Option<&'static str>,
-    takes: Takes,
-    help: &'static str,
-) -> Arg {
-    takes.apply(Arg::new(id).short(id.chars().next()).long(long).help(help))
-}
-
-/// The parser for a peer's options.
-pub(super) fn peer_parser(
-    name: &'static str,
-    about: &'static str,
-    options: impl IntoIterator<Item = Arg>,
-) -> Command {
-    parser(name, about, "", &[])
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .next_help_heading(None)
-        .args(options)
-}
-
-/// What stands on a command line.
-struct Words {
-    /// `None`: no option.
-    options: Option<ArgMatches>,
-    /// The command and its arguments.
-    command: Vec<OsString>,
-}
-
-impl Words {
     /// clap is asked only where there is an option: its parser takes longer to build than all else
     /// that a start does.
-    fn read(parser: impl FnOnce() -> Command, arguments: &[OsString]) -> Result<Self, clap::Error> {
+    pub(super) fn read<'a>(&'a self, arguments: &'a [OsString]) -> Result<Words<'a>, ClapError> {
         let command = match arguments {
             [_, dashes, command @ ..] if dashes == "--" => command,
-            [_, command @ ..]
-                if command.first().is_none_or(|word| !word.as_bytes().starts_with(b"-")) =>
-            {
-                command
-            }
-            _ => return Self::parse(parser, arguments),
+            [_, command @ ..] if !command.first().is_some_and(is_option) => command,
+            _ => return self.read_with_clap(arguments),
         };
-        Ok(Self { options: None, command: command.to_vec() })
+        Ok(Words { line: self, options: Vec::new(), command })
     }
 
     /// Out of line, for its frame takes pages of the stack that are never given back.
     #[inline(never)]
-    fn parse(
-        parser: impl FnOnce() -> Command,
-        arguments: &[OsString],
-    ) -> Result<Self, clap::Error> {
-        let options = parser().try_get_matches_from(arguments)?;
-        let command = options.get_many(COMMAND).into_iter().flatten().cloned().collect();
-        Ok(Self { options: Some(options), command })
-    }
-
-    fn values(&self, id: &str) -> impl Iterator<Item = &OsString> {
-        self.options.iter().filter_map(move |options| options.get_many::<OsString>(id)).flatten()
-    }
-}
-
-/// What was given to a peer on its command line.
-pub(super) struct PeerOptions(Words);
-
-impl PeerOptions {
-    pub(super) fn read(
-        parser: impl FnOnce() -> Command,
-        arguments: &[OsString],
-    ) -> Result<Self, BadInput> {
-        Words::read(parser, arguments).map(Self).map_err(|error| BadInput::new(in_one_line(&error)))
-    }
-
-    pub(super) fn flag(&self, id: &str) -> bool {
-        self.0.options.as_ref().is_some_and(|options| options.get_flag(id))
-    }
-
-    pub(super) fn count(&self, id: &str) -> u8 {
-        self.0.options.as_ref().map_or(0, |options| options.get_count(id))
-    }
-
-    pub(super) fn values<T>(
-        &self,
-        id: &str,
-        parse: fn(&str) -> Result<T, Accepted>,
-    ) -> Result<Vec<T>, BadInput> {
-        self.0.values(id).map(|value| understand(&format!("-{id}"), value, parse)).collect()
-    }
-
-    /// The command and its arguments.
-    pub(super) fn command(&self) -> Result<Vec<OsString>, BadInput> {
-        if self.0.command.is_empty() {
-            Err(BadInput::new("no command given: see -h"))
-        } else {
-            Ok(self.0.command.clone())
-        }
-    }
-}
-
-/// The options as they were given, not yet understood.
-pub(super) struct Given<'a> {
-    options: &'a [Opt],
-    words: Words,
-    variable: Variables<'a>,
-}
-
-impl<'a> Given<'a> {
-    /// Reads the command line. The error is what to answer instead: help, the version, or that it
-    /// is wrong.
-    pub(super) fn read(
-        parser: impl FnOnce() -> Command,
-        options: &'a [Opt],
-        arguments: &[OsString],
-        variable: Variables<'a>,
-    ) -> Result<Self, Result<Request, BadInput>> {
-        match Words::read(parser, arguments) {
-            Ok(words) => Ok(Self { options, words, variable }),
-            Err(error) if !error.use_stderr() => {
-                Err(Ok(Request::print(error.to_string(), Stream::Stdout)))
-            }
-            Err(error) => Err(Err(BadInput::new(in_one_line(&error)))),
-        }
-    }
-
-    /// The command and its arguments; empty if none was given.
-    pub(super) fn command(&self) -> Vec<OsString> {
-        self.words.command.clone()
-    }
-
-    pub(super) fn flag(&self, long: &str) -> Result<bool, BadInput> {
-        if let Some(options) = self.on_command_line(long) {
-            return Ok(options.get_flag(long));
-        }
-        Ok(self.value(long, values::flag)?.unwrap_or(false))
-    }
-
-    pub(super) fn count(&self, long: &str) -> Result<u8, BadInput> {
-        if let Some(options) = self.on_command_line(long) {
-            return Ok(options.get_count(long));
-        }
-        Ok(self.value(long, values::count)?.unwrap_or(0))
-    }
-
-    /// The option's value, the last one if there are several; `None` if it was not given.
-    pub(super) fn value<T>(
-        &self,
-        long: &str,
-        parse: fn(&str) -> Result<T, Accepted>,
-    ) -> Result<Option<T>, BadInput> {
-        Ok(self.values(long, parse)?.pop())
-    }
-
-    /// All values of the option.
-    pub(super) fn values<T>(
-        &self,
-        long: &str,
-        parse: fn(&str) -> Result<T, Accepted>,
-    ) -> Result<Vec<T>, BadInput> {
-        self.raw(long).iter().map(|(source, value)| understand(source, value, parse)).collect()
-    }
-
-    /// All values of an option that takes a command: one string each, which is split into words as
-    /// a shell splits them.
-    pub(super) fn commands(&self, long: &str) -> Result<Vec<Vec<OsString>>, BadInput> {
-        let accepted = "a command with its arguments, quoted as for a shell";
-        let split = |(source, value): (String, OsString)| {
-            let mut words = shlex::bytes::Shlex::new(value.as_bytes());
-            let command: Vec<_> = words.by_ref().map(OsString::from_vec).collect();
-            let refused =
-                words.had_error || command.first().is_none_or(|program| program.is_empty());
-            if refused {
-                Err(BadInput::new(format!("{source}: {value:?} is not accepted: give {accepted}")))
-            } else {
-                Ok(command)
-            }
+    pub(super) fn read_with_clap<'a>(
+        &'a self,
+        arguments: &'a [OsString],
+    ) -> Result<Words<'a>, ClapError> {
+        let matches = read_with(self.parser(|option, _| option.argument()), arguments)?;
+        let length = matches.get_raw(COMMAND).map_or(0, Iterator::count);
+        let (before, command) = arguments.split_at(arguments.len().saturating_sub(length));
+        let given = |option: &'a Opt| {
+            let values = matches.get_raw(option.usage)?;
+            let repeats = matches!(option.takes, Takes::Values(_) | Takes::Count(_));
+            let unused = if repeats { 0 } else { values.len().saturating_sub(1) };
+            let values = values.skip(unused).map(OsStr::to_owned).collect();
+            Some((option, Given { source: written(option, before), values }))
         };
-        self.raw(long).into_iter().map(split).collect()
+        Ok(Words { line: self, options: self.options().filter_map(given).collect(), command })
     }
 
-    /// The option's value as it is, the last one if there are several.
-    pub(super) fn text(&self, long: &str) -> Option<OsString> {
-        self.raw(long).pop().map(|(_, value)| value)
+    /// Options end at `--` or at the first word that isn't an option.
+    fn parser(&self, argument: fn(&Opt, &'static str) -> Arg) -> Command {
+        let command = Arg::new(COMMAND)
+            .num_args(0..)
+            .trailing_var_arg(true)
+            .value_parser(ValueParser::os_string())
+            .hide(true);
+        let options = self.options.iter().flat_map(|(heading, options)| {
+            options.iter().map(move |option| argument(option, heading))
+        });
+        Command::new(self.name).disable_help_flag(true).args(options).arg(command)
     }
 
-    /// The option's values, each with the option or the variable that it comes from.
-    fn raw(&self, long: &str) -> Vec<(String, OsString)> {
-        if !self.is_on_command_line(long) {
-            return self.in_environment(long);
-        }
-        self.words.values(long).map(|value| (format!("--{long}"), value.clone())).collect()
+    /// The parser with the texts of the help, which take longer to make than to parse.
+    pub(super) fn parser_with_help(&self) -> Command {
+        self.parser(Opt::described_argument)
+            .about(self.about)
+            .help_template(TEMPLATE)
+            .after_long_help(self.notes.join("\n\n").replace('`', ""))
+            .max_term_width(100)
     }
 
-    pub(super) fn is_on_command_line(&self, long: &str) -> bool {
-        self.on_command_line(long).is_some()
+    fn options(&self) -> impl Iterator<Item = &Opt> {
+        self.options.iter().flat_map(|(_, options)| *options)
     }
 
-    fn on_command_line(&self, long: &str) -> Option<&ArgMatches> {
-        self.words
-            .options
-            .as_ref()
-            .filter(|options| options.value_source(long) == Some(ValueSource::CommandLine))
-    }
-
-    /// The values in the option's variable: one, or one a line if the option repeats. Empty means
-    /// unset.
-    fn in_environment(&self, long: &str) -> Vec<(String, OsString)> {
-        let Some(option) = self.options.iter().find(|option| option.long == long) else {
-            return Vec::new();
+    /// clap's error as one line that names the option and the value.
+    fn bad_input(&self, error: &ClapError, arguments: &[OsString]) -> BadInput {
+        let context = |kind| match error.get(kind) {
+            Some(ContextValue::String(text)) => text.as_str(),
+            _ => "",
         };
-        let name = option.variable();
-        let Some(text) = (self.variable)(&name).filter(|text| !text.is_empty()) else {
-            return Vec::new();
-        };
-        match option.takes {
-            Takes::Values(_) => {
-                let lines = text
-                    .as_bytes()
-                    .split(|byte| *byte == b'\n')
-                    .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-                lines
-                    .filter(|line| !line.is_empty())
-                    .map(|line| (name.clone(), OsStr::from_bytes(line).to_owned()))
-                    .collect()
+        let (option, value) =
+            (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
+        BadInput::new(match (error.kind(), context(ContextKind::SuggestedArg)) {
+            // Hardly anybody mistypes the first letter: without it a name is alike by chance.
+            (ErrorKind::UnknownArgument, near)
+                if option.get(..3).is_some_and(|start| near.starts_with(start)) =>
+            {
+                format!("unknown option {option:?}: did you mean {near}?")
             }
-            Takes::Flag | Takes::Count | Takes::Value(_) | Takes::Optional(..) => {
-                vec![(name, text)]
+            (ErrorKind::UnknownArgument, _) => format!("unknown option {option:?}: see -h"),
+            (ErrorKind::InvalidValue, _) => return self.missing_value(option, arguments),
+            (ErrorKind::TooManyValues, _) => {
+                format!("{option}: {value:?} is not accepted: it takes no value")
             }
-        }
+            _ => error.to_string().trim().to_owned(),
+        })
+    }
+
+    /// The option's own word on an empty value; `option` is how clap shows it.
+    fn missing_value(&self, option: &str, arguments: &[OsString]) -> BadInput {
+        let name = option.split(' ').next();
+        let row = self.options().find(|row| row.usage.split([' ', ',']).any(|it| Some(it) == name));
+        let source = row.map_or_else(|| option.to_owned(), |row| written(row, arguments));
+        let given = Given { source, values: vec![OsString::new()] };
+        let refused = row.and_then(|row| row.set(&mut Config::new(Vec::new()), &given).err());
+        refused.unwrap_or_else(|| BadInput::new(format!("{}: a value is missing", given.source)))
     }
 }
 
-fn understand<T>(
-    source: &str,
-    value: &OsStr,
-    parse: fn(&str) -> Result<T, Accepted>,
-) -> Result<T, BadInput> {
-    // What is not UTF-8 is none of the values that any option takes.
-    let parsed = parse(value.to_str().unwrap_or("\u{fffd}"));
-    parsed.map_err(|accepted| {
-        BadInput::new(format!("{source}: {value:?} is not accepted: give {accepted}"))
-    })
+fn read_with(parser: Command, arguments: &[OsString]) -> Result<ArgMatches, ClapError> {
+    parser.try_get_matches_from(arguments).map_err(Error::apply)
 }
 
-/// clap's error as one line that names the option and the value.
-fn in_one_line(error: &clap::Error) -> String {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.clone(),
-        Some(ContextValue::Strings(texts)) => texts.join(" "),
-        _ => String::new(),
+pub(super) fn is_option(word: &OsString) -> bool {
+    word.as_bytes().starts_with(b"-")
+}
+
+/// The name by which `option` was written: its long one, if that is there at all.
+fn written(option: &Opt, words: &[OsString]) -> String {
+    let long = option.long().map(|long| format!("--{long}"));
+    let letter = option.letter().map(|letter| format!("-{letter}"));
+    let is_there = |long: &str| {
+        let mut rests =
+            words.iter().filter_map(|word| word.as_bytes().strip_prefix(long.as_bytes()));
+        rests.any(|rest| matches!(rest, [] | [b'=', ..]))
     };
-    let (option, value) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
-    match error.kind() {
-        ErrorKind::UnknownArgument => {
-            format!("unknown option {option:?}: see --help, or put -- before the command")
+    long.filter(|long| letter.is_none() || is_there(long)).or(letter).unwrap_or_default()
+}
+
+impl Words<'_> {
+    /// The command and its arguments, which must be there.
+    pub(super) fn some_command(&self) -> Result<Vec<OsString>, BadInput> {
+        if self.command.is_empty() {
+            let name = self.line.name;
+            return Err(BadInput::new(format!(
+                "no command given: {name} [OPTIONS] [--] COMMAND [ARG]..."
+            )));
         }
-        ErrorKind::InvalidValue if value.is_empty() => format!("{option}: a value is missing"),
-        ErrorKind::TooManyValues | ErrorKind::InvalidValue => {
-            format!("{option}: {value:?} is not accepted: it takes no value")
-        }
-        _ => {
-            let text = error.to_string();
-            text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
-        }
+        Ok(self.command.to_vec())
     }
+
+    /// Sets what the options ask for, each by the command line or else by its variable. Without a
+    /// command, only those that have a meaning then.
+    pub(super) fn apply(&self, config: &mut Config, variable: Variables) -> Result<(), BadInput> {
+        let has_command = !config.commands.is_empty();
+        for option in self.line.options().filter(|option| has_command || option.goes_with_pause) {
+            let in_variable = || {
+                let given = Given::in_variable(option.variable()?, variable)?;
+                if matches!(option.takes, Takes::Values(_)) {
+                    given.in_lines()
+                } else {
+                    Some(given)
+                }
+            };
+            if let Some(given) = self.given(option).cloned().or_else(in_variable) {
+                option.set(config, &given)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What stands on the command line for `option`.
+    pub(super) fn given(&self, option: &Opt) -> Option<&Given> {
+        self.options.iter().find(|(given, _)| given.usage == option.usage).map(|(_, given)| given)
+    }
+}
+
+impl Given {
+    #[cfg(test)]
+    pub(super) fn new(source: &str, values: &[&str]) -> Self {
+        Self { source: source.to_owned(), values: values.iter().map(OsString::from).collect() }
+    }
+
+    /// What stands in a variable; empty is unset.
+    pub(super) fn in_variable(source: String, variable: Variables) -> Option<Self> {
+        let text = variable(&source).filter(|text| !text.is_empty())?;
+        Some(Self { source, values: vec![text] })
+    }
+
+    /// Each line is a value; an empty one is none.
+    fn in_lines(self) -> Option<Self> {
+        let text = self.values.iter();
+        let lines = text.flat_map(|text| text.as_bytes().split(|byte| *byte == b'\n'));
+        let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let lines = lines.filter(|line| !line.is_empty()).map(OsStr::from_bytes);
+        let values: Vec<_> = lines.map(OsStr::to_owned).collect();
+        (!values.is_empty()).then_some(Self { values, ..self })
+    }
+
+    /// What the last value means, of an option that does not repeat.
+    pub(super) fn one<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Accepted>,
+    ) -> Result<T, BadInput> {
+        let last = self.values.last().map_or(OsStr::new(""), OsString::as_os_str);
+        self.parse_value(last, |value| parse(text(value)))
+    }
+
+    /// What all values mean.
+    pub(super) fn all<T, C: FromIterator<T>>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Accepted>,
+    ) -> Result<C, BadInput> {
+        self.all_raw(|value| parse(text(value)))
+    }
+
+    /// What all values mean where they need not be UTF-8.
+    pub(super) fn all_raw<T, C: FromIterator<T>>(
+        &self,
+        parse: impl Fn(&OsStr) -> Result<T, Accepted>,
+    ) -> Result<C, BadInput> {
+        self.values.iter().map(|value| self.parse_value(value, &parse)).collect()
+    }
+
+    fn parse_value<T>(
+        &self,
+        value: &OsStr,
+        parse: impl Fn(&OsStr) -> Result<T, Accepted>,
+    ) -> Result<T, BadInput> {
+        parse(value).map_err(|accepted| self.refused(value, accepted))
+    }
+
+    fn refused(&self, value: &OsStr, accepted: Accepted) -> BadInput {
+        let source = &self.source;
+        BadInput::new(if value.is_empty() {
+            format!("{source}: a value is missing: give {accepted}")
+        } else {
+            format!("{source}: {value:?} is not accepted: give {accepted}")
+        })
+    }
+}
+
+/// What is not UTF-8 is none of the values that most options take.
+fn text(value: &OsStr) -> &str {
+    value.to_str().unwrap_or("\u{fffd}")
 }

@@ -3,6 +3,10 @@
 //! Which command line it is depends on the last part of `argv[0]`: under the name of a peer,
 //! firstmate takes the peer's options and variables. A personality only fills the same [`Config`]
 //! with other values.
+//!
+//! `options.rs` has a row for each option of firstmate's own, `native.rs` and the peers' files what
+//! a row cannot say. `table.rs` is what a row is, `values.rs` reads and shows values, `given.rs`
+//! has clap read the words and says what is wrong with them.
 #![forbid(unsafe_code)]
 
 mod catatonit;
@@ -11,8 +15,11 @@ mod given;
 mod native;
 mod options;
 #[cfg(test)]
+mod options_tests;
+#[cfg(test)]
 mod peer_tests;
 mod smell_baron;
+mod table;
 #[cfg(test)]
 mod tests;
 mod tini;
@@ -117,7 +124,9 @@ fn peer(parsed: Result<Request, BadInput>) -> Result<Request, BadInput> {
 const PEERS_FAILURE: ExitStatus = ExitStatus::from_code(1);
 
 /// firstmate's own licence, which is the answer of the peers' options too.
-const LICENCE: &str = include_str!("../../LICENSE");
+fn licence() -> String {
+    include_str!("../../LICENSE").to_owned()
+}
 
 /// What `docker info` takes a hash from.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " - git.", env!("FIRSTMATE_GIT_HASH"));
+const NUMBER: &str = concat!(env!("CARGO_PKG_VERSION"), " - git.", env!("FIRSTMATE_GIT_HASH"));

@@ -1,185 +1,235 @@
-//! The table of firstmate's options.
+//! firstmate's options, one row each.
 
-use super::given::{Opt, Takes};
+use log::LevelFilter;
 
-const FORWARDING: &str = "Forwarding";
-const STOPPING: &str = "Stopping";
-const PROCESS: &str = "Process";
-const COMMANDS: &str = "Several commands";
-const REPORTS: &str = "Exit status and reports";
+use super::given::Given;
+use super::table::Takes::{Count, Flag, Help, Optional, Print, Value, Values};
+use super::table::{Group, Opt};
+use super::{BadInput, NUMBER, Stream, values};
+use crate::config::{Command, Config, ForwardTo, Placement, Role, TerminationMessage};
 
-/// Where Kubernetes reads it from.
-pub(super) const TERMINATION_MESSAGE: &str = "/dev/termination-log";
-
-pub(super) const OPTIONS: &[Opt] = &[
-    Opt {
-        long: "kill-process-group",
-        short: Some('g'),
-        takes: Takes::Flag,
-        heading: FORWARDING,
-        help: "Forward signals to the main child's process group, not to the child alone",
-    },
-    Opt {
-        long: "all",
-        short: Some('a'),
-        takes: Takes::Flag,
-        heading: FORWARDING,
-        help: "Send stop signals to every process in the container; other signals as without it",
-    },
-    Opt {
-        long: "rewrite",
-        short: Some('r'),
-        takes: Takes::Values("FROM:TO"),
-        heading: FORWARDING,
-        help: "Forward signal TO instead of FROM, and nothing if TO is 0 or none; repeats",
-    },
-    Opt {
-        long: "kill-after",
-        short: Some('t'),
-        takes: Takes::Value("DURATION|never"),
-        heading: STOPPING,
-        help: "Escalate to SIGKILL this long after the stop signal went out [default: never]",
-    },
-    Opt {
-        long: "stop-on",
-        short: None,
-        takes: Takes::Values("SIGNAL"),
-        heading: STOPPING,
-        help: "A signal that starts a stop; repeats [default: TERM, INT]",
-    },
-    Opt {
-        long: "stop-delay",
-        short: None,
-        takes: Takes::Value("DURATION"),
-        heading: STOPPING,
-        help: "Hold the first stop signal this long; a second one ends the delay [default: 0]",
-    },
-    Opt {
-        long: "stop-command",
-        short: None,
-        takes: Takes::Value("COMMAND"),
-        heading: STOPPING,
-        help: "Run this instead of sending the stop signal to the main command; MAINPID is its \
-               pid. If it fails, the signal is sent",
-    },
-    Opt {
-        long: "drain",
-        short: None,
-        takes: Takes::Value("DURATION|never"),
-        heading: STOPPING,
-        help: "When the command has ended: SIGTERM to all that is left, SIGKILL after this long; \
-               0: send nothing and exit at once; never: wait without limit [default: 5s]",
-    },
-    Opt {
-        long: "subreaper",
-        short: Some('s'),
-        takes: Takes::Optional("on|off", "on"),
-        heading: PROCESS,
-        help: "Become a child subreaper, to reap orphans without being PID 1 [default: when not \
-               PID 1]",
-    },
-    Opt {
-        long: "parent-death-signal",
-        short: Some('p'),
-        takes: Takes::Value("SIGNAL"),
-        heading: PROCESS,
-        help: "The signal that firstmate gets when its own parent dies [default: none]",
-    },
-    Opt {
-        long: "new-session",
-        short: Some('S'),
-        takes: Takes::Flag,
-        heading: PROCESS,
-        help: "Run the command in a session of its own, with the terminal as its controlling \
-               terminal",
-    },
-    Opt {
-        long: "user",
-        short: None,
-        takes: Takes::Value("NAME|UID[:GROUP|GID]"),
-        heading: PROCESS,
-        help: "Run the command as this user and with its groups, by /etc/passwd and /etc/group \
-               [default: unchanged]",
-    },
-    Opt {
-        long: "before",
-        short: None,
-        takes: Takes::Values("COMMAND"),
-        heading: COMMANDS,
-        help: "Run this to its end first; a failure ends all with its status; repeats, in order",
-    },
-    Opt {
-        long: "with",
-        short: None,
-        takes: Takes::Values("COMMAND"),
-        heading: COMMANDS,
-        help: "Run this beside the main command; repeats",
-    },
-    Opt {
-        long: "after",
-        short: None,
-        takes: Takes::Values("COMMAND"),
-        heading: COMMANDS,
-        help: "Run this when all others have ended, for the time of --drain at most; its failure \
-               is only logged; repeats, in order",
-    },
-    Opt {
-        long: "exit-when",
-        short: None,
-        takes: Takes::Value("any|main|all"),
-        heading: COMMANDS,
-        help: "Whose end is the container's end: the first of all commands, the main command, or \
-               the last of all [default: any]",
-    },
-    Opt {
-        long: "remap-exit",
-        short: Some('e'),
-        takes: Takes::Values("CODE"),
-        heading: REPORTS,
-        help: "Exit 0 when the command's exit status is CODE; repeats",
-    },
-    Opt {
-        long: "exit-on-oom",
-        short: None,
-        takes: Takes::Flag,
-        heading: REPORTS,
-        help: "Stop the container, with exit status 137, when the kernel kills any process in it \
-               for want of memory [default: only say so]",
-    },
-    Opt {
-        long: "termination-message",
-        short: None,
-        takes: Takes::Optional("FILE", TERMINATION_MESSAGE),
-        heading: REPORTS,
-        help: "Write why the container ended, unless the command ended by itself [FILE: \
-               /dev/termination-log]",
-    },
-    Opt {
-        long: "log-format",
-        short: None,
-        takes: Takes::Value("text|json"),
-        heading: REPORTS,
-        help: "Log a line to read, or a JSON object a line [default: text]",
-    },
-    Opt {
-        long: "verbose",
-        short: Some('v'),
-        takes: Takes::Count,
-        heading: REPORTS,
-        help: "Log more: -v what happens, -vv each signal too",
-    },
-    Opt {
-        long: "quiet",
-        short: Some('q'),
-        takes: Takes::Count,
-        heading: REPORTS,
-        help: "Log less: -q errors only, -qq nothing",
-    },
-    Opt {
-        long: "warn-on-reap",
-        short: Some('w'),
-        takes: Takes::Flag,
-        heading: REPORTS,
-        help: "Log a line for every orphan reaped",
-    },
+pub(super) const OPTIONS: [Group; 6] = [
+    ("Forwarding", FORWARDING),
+    ("Stopping", STOPPING),
+    ("Process", PROCESS),
+    ("Several commands", COMMANDS),
+    ("Exit status and reports", REPORTS),
+    ("Other", &[PAUSE, INSTALL, HELP, VERSION]),
 ];
+
+const FORWARDING: &[Opt] = &[
+    Opt::new("-g, --kill-process-group")
+        .takes(Flag(|c| c.policy.forward_to = ForwardTo::Group))
+        .help("Forward signals to the main child's whole process group."),
+    Opt::new("-a, --all").takes(Flag(|c| c.policy.stop_everyone = true)).help(
+        "Send stop signals to every process in the container. Other signals are not affected.",
+    ),
+    Opt::new("-r, --rewrite FROM:TO")
+        .takes(Values(|c, g| g.all(values::rewrite).map(|map| c.policy.rewrite = map)))
+        .help(
+            "Forward signal TO instead of FROM, or nothing if TO is `0` or `none`. The last rule \
+             for a signal counts, and its result is not rewritten again. KILL, STOP and CHLD are \
+             not accepted, except STOP as TO. The signal that was received decides whether a stop \
+             begins.",
+        ),
+];
+
+const STOPPING: &[Opt] = &[
+    Opt::new("-t, --kill-after DURATION|never")
+        .takes(Value(|c, g| g.one(values::limit).map(|limit| c.policy.kill_after = limit)))
+        .help(
+            "Send SIGKILL this long after the stop signal. `never` leaves that to the engine's \
+             own timer.",
+        )
+        .default(|c| values::shown_limit(c.policy.kill_after)),
+    Opt::new("--stop-on SIGNAL")
+        .takes(Values(|c, g| g.all(values::forwardable_signal).map(|set| c.policy.stop_on = set)))
+        .help("Begin a stop when this signal arrives. The first use replaces the default.")
+        .default(|c| values::shown_signals(c.policy.stop_on)),
+    Opt::new("--stop-delay DURATION")
+        .takes(Value(|c, g| g.one(values::duration).map(|delay| c.policy.stop_delay = delay)))
+        .help("Hold the first stop signal this long. A second stop signal ends the delay.")
+        .default(|c| values::shown_duration(c.policy.stop_delay)),
+    Opt::new("--stop-command COMMAND")
+        .takes(Value(|c, g| add(c, Role::Stop, "the --stop-command", g)))
+        .help(
+            "Run this instead of sending the main command the stop signal. It finds the pid of \
+         the main command in `MAINPID`. If it fails or can't be started, the signal is sent \
+         after all. If it still runs when the other commands have exited, it is drained like \
+         all other processes.",
+        ),
+    Opt::new("--drain DURATION|never")
+        .takes(Value(|c, g| g.one(values::limit).map(|limit| c.policy.drain = limit)))
+        .help(
+            "How long the remaining processes get to exit. When the command has exited, all other \
+             processes get SIGTERM, and SIGKILL after this long, or when the time of \
+             `--kill-after` is over if that is later. `0`: send nothing and exit at once; \
+             `never`: wait without limit.",
+        )
+        .default(|c| values::shown_limit(c.policy.drain)),
+];
+
+const PROCESS: &[Opt] = &[
+    Opt::new("-s, --subreaper[=on|off]")
+        .takes(Optional("on", |c, g| g.one(values::subreaper).map(|when| c.subreaper = when)))
+        .help(
+            "Become a child subreaper, to reap orphans. `auto` does so unless firstmate is PID 1.",
+        )
+        .default(|c| values::shown_name(c.subreaper))
+        .with_pause(),
+    Opt::new("-p, --parent-death-signal SIGNAL")
+        .takes(Value(|c, g| {
+            g.one(values::death_signal).map(|signal| c.parent_death_signal = Some(signal))
+        }))
+        .help("The signal that firstmate gets when its own parent dies."),
+    Opt::new("-S, --new-session").takes(Flag(|c| c.policy.placement = Placement::OwnSession)).help(
+        "Run the command in its own session. The terminal becomes its controlling terminal. \
+         Otherwise the command has its own process group.",
+    ),
+    Opt::new("--user NAME|UID[:GROUP|GID]")
+        .takes(Value(|c, g| g.one(values::user).map(|user| c.user = Some(user))))
+        .help(
+            "Run the command as this user, with its groups. Names are looked up in /etc/passwd \
+             and /etc/group of the container.",
+        ),
+];
+
+const COMMANDS: &[Opt] = &[
+    Opt::new("--before COMMAND")
+        .takes(Values(|c, g| add(c, Role::Before, "the --before command", g)))
+        .help(
+            "Run this to its end before the main command. If it fails, nothing else is started, \
+         and its status is the container's.",
+        ),
+    Opt::new("--with COMMAND")
+        .takes(Values(|c, g| add(c, Role::With { watched: false }, "the --with command", g)))
+        .help("Run this beside the main command."),
+    Opt::new("--after COMMAND")
+        .takes(Values(|c, g| add(c, Role::After, "the --after command", g)))
+        .help(
+            "Run this when all others have exited. It gets the time of `--drain`. Its failure is \
+         only logged.",
+        ),
+    // Below `--with`, whose commands it may watch.
+    Opt::new("--exit-when any|main|all")
+        .takes(Value(exit_when))
+        .help(
+            "Which exit ends the container. `any`: the first of all commands; `main`: the main \
+             command's; `all`: the last of all, with the first status that is not 0. The others \
+             are drained then.",
+        )
+        .default(|c| values::shown_name(c.policy.exit_when)),
+];
+
+const REPORTS: &[Opt] = &[
+    Opt::new("-e, --remap-exit CODE")
+        .takes(Values(|c, g| g.all(values::exit_code).map(|codes| c.policy.remap_exit = codes)))
+        .help("Exit 0 when the command's exit status is CODE."),
+    Opt::new("--exit-on-oom").takes(Flag(|c| c.policy.exit_on_oom = true)).help(
+        "Stop the container when the kernel OOM-kills a process. The exit status is 137 then. \
+         Otherwise the kill is only logged.",
+    ),
+    Opt::new("--termination-message[=FILE]")
+        .takes(Optional(TerminationMessage::OF_KUBERNETES, |c, g| {
+            let files: Vec<_> = g.all_raw(values::termination_message)?;
+            c.termination_message = files.into_iter().flatten().next();
+            Ok(())
+        }))
+        .help(
+            "Write to FILE why the container ended. Nothing is written if the command exited by \
+             itself, or has written to FILE. The default FILE is not created, any other is.",
+        ),
+    Opt::new("--log-format text|json")
+        .takes(Value(|c, g| g.one(values::log_format).map(|format| c.log_format = format)))
+        .help("Log lines to read, or a JSON object a line.")
+        .default(|c| values::shown_name(c.log_format))
+        .with_pause(),
+    Opt::new("-v, --verbose")
+        .takes(Count(|c, steps| c.log_level = louder(c.log_level, steps.into())))
+        .help("Log more: `-v` each step, `-vv` each signal too.")
+        .with_pause(),
+    Opt::new("-q, --quiet")
+        .takes(Count(|c, steps| c.log_level = louder(c.log_level, -isize::from(steps))))
+        .help("Log less: `-q` only errors, `-qq` nothing.")
+        .with_pause(),
+    Opt::new("-w, --warn-on-reap")
+        .takes(Flag(|c| c.warn_on_reap = true))
+        .help("Log a line for each orphan reaped.")
+        .with_pause(),
+];
+
+pub(super) const PAUSE: Opt = Opt::new("-P, --pause")
+    .help(
+        "Run no command: hold the namespaces and reap until TERM or INT. The exit status is 0 \
+         then.",
+    )
+    .without_variable()
+    .with_pause();
+
+pub(super) const INSTALL: Opt = Opt::new("--install FILE")
+    .takes(Value(|_, _| Ok(())))
+    .help(
+        "Run no command: copy this program to FILE. That is for a container whose image doesn't \
+         have it. FILE is replaced at once, even while it runs, and gets mode 0755.",
+    )
+    .without_variable();
+
+pub(super) const HELP: Opt = Opt::new("-h, --help")
+    .takes(Help)
+    .help("Print help: `-h` a line for each option, `--help` all of it.")
+    .without_variable();
+
+pub(super) const VERSION: Opt = Opt::new("-V, --version")
+    .takes(Print(|| format!("firstmate {NUMBER}\n"), Stream::Stdout))
+    .help("Print the version, and the commit that it was built from.")
+    .without_variable();
+
+fn add(
+    config: &mut Config,
+    role: Role,
+    label: &'static str,
+    given: &Given,
+) -> Result<(), BadInput> {
+    let commands: Vec<_> = given.all_raw(values::command)?;
+    config.commands.extend(commands.into_iter().map(|words| Command { role, words, label }));
+    Ok(())
+}
+
+fn exit_when(config: &mut Config, given: &Given) -> Result<(), BadInput> {
+    let (exit_when, all) = given.one(values::exit_when)?;
+    config.policy.exit_when = exit_when;
+    for command in &mut config.commands {
+        if let Role::With { watched } = &mut command.role {
+            *watched = all;
+        }
+    }
+    Ok(())
+}
+
+/// The level this many steps up, or down.
+pub(super) fn louder(level: LevelFilter, steps: isize) -> LevelFilter {
+    let step = (level as usize).saturating_add_signed(steps);
+    LevelFilter::iter().nth(step).unwrap_or(LevelFilter::Trace)
+}
+
+/// What the long help ends with.
+pub(super) const NOTES: &[&str] = &[SYNTAX, VARIABLES, EXIT_STATUS];
+
+/// How to write what the options take.
+pub(super) const SYNTAX: &str = "\
+    Options end at `--` or at the first word that isn't an option. Signals: `TERM`, `SIGTERM`, \
+    `15` or `RTMIN+3`, in any case. Durations: `10s`, `500ms`, `2m`, `1h30m` or a number of \
+    seconds. A COMMAND of an option is one string: it is split into words as a shell splits them, \
+    and runs without a shell.";
+
+/// How to give options in the environment.
+pub(super) const VARIABLES: &str = "\
+    Each option has a variable, unless it says otherwise: `FIRSTMATE_` and its long name, such as \
+    `FIRSTMATE_KILL_AFTER=10s` or `FIRSTMATE_ALL=1`. Flags take `1`, `0`, `true` or `false`; \
+    `FIRSTMATE_VERBOSE` and `FIRSTMATE_QUIET` also a number. An option that repeats takes one \
+    value a line. An empty variable is unset. Options override variables. Other variables of that \
+    prefix are ignored, and the command gets all of them.";
+
+const EXIT_STATUS: &str = "\
+    Exit status: the command's own, or 128+n if signal n killed it; 127: the command was not \
+    found; 126: it can't be executed; 125: firstmate failed.";

@@ -168,11 +168,19 @@ fn docker_init_is_firstmate_with_what_tini_has_more() {
         (set.policy.kill_after, set.failures.other.code()),
         (Some(Duration::from_secs(3)), 125)
     );
+    for (line, variable, expected) in [
+        ("docker-init --subreaper=off x", "", Subreaper::Off),
+        ("docker-init x", "FIRSTMATE_SUBREAPER=off", Subreaper::Off),
+        ("docker-init -s x", "", Subreaper::On),
+    ] {
+        let set = config(line, &["TINI_SUBREAPER=1", variable]);
+        assert_eq!(set.subreaper, expected, "{line} {variable}");
+    }
     assert_eq!(
         config("docker-init -s -g -w -v -e 3 -p TERM --drain 0 -- x", &[]).policy.drain,
         Some(Duration::ZERO)
     );
-    assert_eq!(answer("docker-init -l").0, LICENCE);
+    assert_eq!(answer("docker-init -l").0, licence());
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use super::given::is_option;
 use super::{BadInput, PEERS_FAILURE, Request, Stream};
 use crate::config::{
-    self, Config, ExitWhen, FailureStatuses, Placement, Policy, Preparation, Role, Subreaper,
+    Command, Config, ExitWhen, FailureStatuses, Placement, Policy, Preparation, Role, Subreaper,
 };
 
 const HELP: &str = "\
@@ -25,85 +26,67 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 #[inline(never)]
 pub(super) fn parse(arguments: &[OsString]) -> Result<Request, BadInput> {
-    let (mut commands, mut everyone) = (Vec::new(), false);
-    let words: Vec<_> = arguments.iter().skip(1).cloned().collect();
-    for (at, words) in words.split(|word| word == "---").enumerate() {
-        let mut command = Command::default();
-        for (i, word) in words.iter().enumerate() {
-            match word.to_str() {
+    let (mut commands, mut stop_everyone) = (Vec::new(), false);
+    let words = arguments.get(1..).unwrap_or_default();
+    for (at, mut words) in words.split(|word| word == "---").enumerate() {
+        let mut role = None;
+        while let Some((option, rest)) = words.split_first().filter(|(word, _)| is_option(word)) {
+            let given = match option.to_str() {
                 Some("-h" | "--help") => return Ok(Request::print(HELP, Stream::Stdout)),
-                Some("-a") if at == 0 => everyone = true,
-                Some("-c") => command.first = true,
-                Some("-f") => command.watched = true,
-                Some(option) if option.starts_with('-') => {
-                    return Err(BadInput::new(format!("unknown option {option:?}: see -h")));
+                Some("-c") => Some(Role::Before),
+                Some("-f") => Some(WATCHED),
+                Some("-a") if at == 0 => {
+                    stop_everyone = true;
+                    role
                 }
-                _ => {
-                    command.words = words.get(i..).unwrap_or_default().to_vec();
-                    break;
-                }
+                _ => return Err(BadInput::new(format!("unknown option {option:?}: see -h"))),
+            };
+            if role.is_some() && role != given {
+                return Err(BadInput::new(
+                    "-c and -f are not accepted together: a command that runs first has ended by \
+                     then",
+                ));
             }
+            (role, words) = (given, rest);
         }
-        if command.words.is_empty() {
+        if words.is_empty() {
             return Err(BadInput::new(
                 "no command given: smell-baron [-a] [-c|-f] COMMAND [ARG]... [--- ...]: see -h",
             ));
         }
-        if command.first && command.watched {
-            return Err(BadInput::new(
-                "-c and -f are not accepted together: a command that runs first has ended by then",
-            ));
-        }
-        commands.push(command);
+        let role = role.unwrap_or(Role::With { watched: false });
+        let label = if role == Role::Before { "the -c command" } else { "the command" };
+        commands.push(Command { role, words: words.to_vec(), label });
     }
-    config(commands, everyone)
+    config(commands, stop_everyone).map(|config| Request::Run(Box::new(config)))
 }
 
-/// A command, with its options.
-#[derive(Default)]
-struct Command {
-    words: Vec<OsString>,
-    first: bool,
-    watched: bool,
-}
+const WATCHED: Role = Role::With { watched: true };
 
-fn config(commands: Vec<Command>, everyone: bool) -> Result<Request, BadInput> {
-    let (first, mut beside): (Vec<_>, Vec<_>) =
-        commands.into_iter().partition(|command| command.first);
-    let any_watched = beside.iter().any(|command| command.watched);
-    for command in &mut beside {
-        command.watched |= !any_watched;
+fn config(mut commands: Vec<Command>, stop_everyone: bool) -> Result<Config, BadInput> {
+    if commands.iter().all(|command| command.role != WATCHED) {
+        let beside = commands.iter_mut().filter(|command| command.role != Role::Before);
+        beside.for_each(|command| command.role = WATCHED);
     }
-    let Some(main) = beside.iter().position(|command| command.watched) else {
+    let Some(main) = commands.iter().position(|command| command.role == WATCHED) else {
         return Err(BadInput::new("no command given but those with -c: see -h"));
     };
-    let main = beside.remove(main);
-    let mut commands = Config::new(main.words).commands;
-    commands.extend(first.into_iter().map(|command| config::Command {
-        role: Role::Before,
-        words: command.words,
-        label: "the -c command",
-    }));
-    commands.extend(beside.into_iter().map(|command| config::Command {
-        role: Role::With { watched: command.watched },
-        words: command.words,
-        label: "the command",
-    }));
-    let config = Config {
+    let main = Command { role: Role::Main, ..commands.remove(main) };
+    commands.insert(0, main);
+    Ok(Config {
         commands,
         policy: Policy {
             placement: Placement::SharedGroup,
-            stop_everyone: everyone,
+            stop_everyone,
             exit_when: ExitWhen::Watched,
             preparation: Preparation::Together,
             kill_after: Some(PATIENCE),
             drain: Some(PATIENCE),
             ..Policy::default()
         },
-        only_as_pid_1: everyone,
+        only_as_pid_1: stop_everyone,
         subreaper: Subreaper::Auto,
         failures: FailureStatuses { other: PEERS_FAILURE, ..FailureStatuses::default() },
         ..Config::new(Vec::new())
-    };
-    Ok(Request::Run(Box::new(config)))
+    })
 }

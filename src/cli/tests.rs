@@ -147,13 +147,15 @@ fn each_option_in_each_of_its_forms() {
             "{line}"
         );
     }
+    let stop = config("--stop-command a --stop-command b x", &[]).commands;
+    assert_eq!((stop.len(), &stop[1].words), (2, &vec!["b".into()]));
     assert_eq!(config("-p KILL x", &[]).parent_death_signal, Some(Signal::KILL));
     assert_eq!(config("-e 143 -e 0 --remap-exit=7 x", &[]).policy.remap_exit, [143, 0, 7]);
     assert!(config("-w x", &[]).warn_on_reap);
     for (line, level) in [
         ("-v x", LevelFilter::Info),
         ("-vv x", LevelFilter::Debug),
-        ("-v -v -v x", LevelFilter::Debug),
+        ("-v -v -v x", LevelFilter::Trace),
         ("-q x", LevelFilter::Error),
         ("-qq x", LevelFilter::Off),
         ("-vq x", LevelFilter::Warn),
@@ -215,28 +217,14 @@ fn bad_input_gets_one_line_that_names_option_value_and_what_is_accepted() {
         ("", "", "no command given: firstmate [OPTIONS] [--] COMMAND [ARG]...".into()),
         ("-g", "", "no command given: firstmate [OPTIONS] [--] COMMAND [ARG]...".into()),
         ("--", "", "no command given: firstmate [OPTIONS] [--] COMMAND [ARG]...".into()),
-        (
-            "--bogus x",
-            "",
-            "unknown option \"--bogus\": see --help, or put -- before the command".into(),
-        ),
-        (
-            "--bogus=1 x",
-            "",
-            "unknown option \"--bogus\": see --help, or put -- before the command".into(),
-        ),
-        ("-gx y", "", "unknown option \"-x\": see --help, or put -- before the command".into()),
-        ("-t soon x", "", format!("--kill-after: \"soon\" is not accepted: {limit}")),
+        ("--bogus x", "", "unknown option \"--bogus\": see -h".into()),
+        ("--bogus=1 x", "", "unknown option \"--bogus\": see -h".into()),
+        ("-gx y", "", "unknown option \"-x\": see -h".into()),
+        ("-t soon x", "", format!("-t: \"soon\" is not accepted: {limit}")),
         ("--drain=-1 x", "", format!("--drain: \"-1\" is not accepted: {limit}")),
-        ("-t -1 x", "", format!("--kill-after: \"-1\" is not accepted: {limit}")),
-        ("-t --drain 1 x", "", "--kill-after <DURATION|never>: a value is missing".into()),
-        (
-            "-p NOPE x",
-            "",
-            format!(
-                "--parent-death-signal: \"NOPE\" is not accepted: {signal}, but not STOP or CHLD"
-            ),
-        ),
+        ("-t -1 x", "", format!("-t: \"-1\" is not accepted: {limit}")),
+        ("-t --drain 1 x", "", format!("-t: a value is missing: {limit}")),
+        ("-p NOPE x", "", format!("-p: \"NOPE\" is not accepted: {signal}, but not STOP or CHLD")),
         (
             "--stop-on KILL x",
             "",
@@ -245,29 +233,25 @@ fn bad_input_gets_one_line_that_names_option_value_and_what_is_accepted() {
         (
             "-r TERM x",
             "",
-            "--rewrite: \"TERM\" is not accepted: give FROM:TO, two signals such as TERM:QUIT, or \
-             0 or none as TO, but not KILL, STOP or CHLD, except STOP as TO"
+            "-r: \"TERM\" is not accepted: give FROM:TO, two signals such as TERM:QUIT, or \
+                                0 or none as TO, but not KILL, STOP or CHLD, except STOP as TO"
                 .into(),
         ),
-        (
-            "-e 256 x",
-            "",
-            "--remap-exit: \"256\" is not accepted: give an exit status from 0 to 255".into(),
-        ),
+        ("-e 256 x", "", "-e: \"256\" is not accepted: give an exit status from 0 to 255".into()),
         (
             "--user app: x",
             "",
             "--user: \"app:\" is not accepted: give a user or user:group, each by its name or its \
-             number from 0 to 4294967294"
+                             number from 0 to 4294967294"
                 .into(),
         ),
         (
             "-s=maybe x",
             "",
-            "--subreaper: \"maybe\" is not accepted: give on, off, 1, 0, true or false".into(),
+            "-s: \"maybe\" is not accepted: give on, off, auto, 1, 0, true or false".into(),
         ),
         ("--all=yes x", "", "--all: \"yes\" is not accepted: it takes no value".into()),
-        ("-v --drain", "", "--drain <DURATION|never>: a value is missing".into()),
+        ("-v --drain", "", format!("--drain: a value is missing: {limit}")),
         (
             "x",
             "FIRSTMATE_ALL=yes",
@@ -294,19 +278,13 @@ fn a_pause_takes_no_command_and_no_option_for_one() {
         warn_on_reap: true,
         ..Config::hold()
     };
-    assert_eq!(parsed("-Pvw -s=off", &["FIRSTMATE_DRAIN=1"]), Ok(Request::Run(Box::new(pause))));
-    assert_eq!(
-        error("-P sh", &[]),
-        "--pause: the command \"sh\" is not accepted: there is none with it"
-    );
-    assert_eq!(
-        error("-P --user app", &[]),
-        "--pause: --user is not accepted: there is no command with it"
-    );
-    assert_eq!(
-        error("-P --drain 1", &[]),
-        "--pause: --drain is not accepted: there is no command with it"
-    );
+    for variable in ["FIRSTMATE_DRAIN=1", "FIRSTMATE_USER=app", "FIRSTMATE_WITH=x"] {
+        let expected = Ok(Request::Run(Box::new(pause.clone())));
+        assert_eq!(parsed("-Pvw -s=off", &[variable]), expected, "{variable}");
+    }
+    assert_eq!(error("-P sh", &[]), "command \"sh\": not accepted with -P: no command is run");
+    assert_eq!(error("-P --user app", &[]), "--user: not accepted with -P: no command is run");
+    assert_eq!(error("--pause -t 1", &[]), "-t: not accepted with --pause: no command is run");
 }
 
 #[test]
@@ -317,21 +295,12 @@ fn an_installation_goes_alone() {
     );
     assert_eq!(
         error("--install f sh", &[]),
-        "--install: the command \"sh\" is not accepted: there is none with it"
+        "command \"sh\": not accepted with --install: no command is run"
     );
-    assert_eq!(
-        error("--install f -v", &[]),
-        "--install: --verbose is not accepted: there is no command with it"
-    );
-    assert_eq!(
-        error("--install f -P", &[]),
-        "--install: --pause is not accepted: give one of them"
-    );
-    assert_eq!(
-        error("--install=", &[]),
-        "--install: \"\" is not accepted: give the name of a file"
-    );
-    assert_eq!(error("--install", &[]), "--install <FILE>: a value is missing");
+    assert_eq!(error("--install f -v", &[]), "-v: not accepted with --install: no command is run");
+    assert_eq!(error("--install f -P", &[]), "-P: not accepted with --install: no command is run");
+    assert_eq!(error("--install=", &[]), "--install: a value is missing: give the name of a file");
+    assert_eq!(error("--install", &[]), "--install: a value is missing");
     assert_eq!(error("", &["FIRSTMATE_INSTALL=f"]), error("", &[]));
     let odd = OsString::from_vec(b"\xff".to_vec());
     assert_eq!(
@@ -399,10 +368,10 @@ fn several_commands_are_split_as_a_shell_splits_them() {
         };
         let with = Role::With { watched };
         let others = [
+            auxiliary(Role::Stop, &["i"], "the --stop-command"),
             auxiliary(Role::Before, &["a", "b c"], "the --before command"),
             auxiliary(with, &["d"], "the --with command"),
             auxiliary(with, &["g h"], "the --with command"),
-            auxiliary(Role::Stop, &["i"], "the --stop-command"),
             auxiliary(Role::After, &["e", "f"], "the --after command"),
         ];
         assert_eq!(
@@ -436,50 +405,56 @@ fn a_command_that_is_none_is_refused() {
 #[test]
 fn a_termination_message_goes_to_the_file_of_kubernetes_or_another() {
     let message = |line: &str, variables: &[&str]| config(line, variables).termination_message;
+    let file = |path: &str, create| Some(TerminationMessage { path: path.into(), create });
     for (line, variables) in [
         ("--termination-message x", &[][..]),
         ("--termination-message=/dev/termination-log x", &[]),
         ("x", &["FIRSTMATE_TERMINATION_MESSAGE=1"]),
     ] {
-        assert_eq!(
-            message(line, variables),
-            Some(TerminationMessage::Default),
-            "{line} {variables:?}"
-        );
+        let expected = file("/dev/termination-log", false);
+        assert_eq!(message(line, variables), expected, "{line} {variables:?}");
     }
-    assert_eq!(
-        message("--termination-message=why x", &[]),
-        Some(TerminationMessage::File("why".into()))
-    );
+    assert_eq!(message("--termination-message=why x", &[]), file("why", true));
     assert_eq!(message("x", &["FIRSTMATE_TERMINATION_MESSAGE=0"]), None);
 }
 
-/// The long options in a text, as `--name`.
-fn long_options(text: &str) -> std::collections::BTreeSet<String> {
-    let words = text
-        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
-        .filter_map(|word| word.strip_prefix("--"));
-    words
-        .filter(|word| word.starts_with(|c: char| c.is_ascii_alphanumeric()))
-        .map(str::to_owned)
-        .collect()
+#[test]
+fn a_near_miss_is_told_with_the_right_name() {
+    for (written, right) in [
+        ("--killafter", "--kill-after"),
+        ("--kill-afer", "--kill-after"),
+        ("--kill_after=1", "--kill-after"),
+        ("--draim", "--drain"),
+        ("--stop-one", "--stop-on"),
+    ] {
+        let name = written.split('=').next().unwrap();
+        let expected = format!("unknown option {name:?}: did you mean {right}?");
+        assert_eq!(error(&format!("{written} x"), &[]), expected);
+    }
+    for far in ["--signal", "--timeout", "-u"] {
+        assert_eq!(error(&format!("{far} x"), &[]), format!("unknown option {far:?}: see -h"));
+    }
 }
 
 #[test]
-fn help_readme_and_man_page_name_the_same_options() {
-    let Ok(Request::Print { text: help, .. }) = parsed("--help", &[]) else { panic!() };
-    let readme = include_str!("../../README.md");
-    let table = readme
-        .split("\n## Options")
-        .nth(1)
-        .and_then(|rest| rest.split("\n## ").next())
-        .expect("a chapter of options");
-    let man = include_str!("../../docs/firstmate.1").replace("\\-", "-");
-    let man = man
-        .split(".SH OPTIONS")
-        .nth(1)
-        .and_then(|rest| rest.split(".SH ").next())
-        .expect("a section of options");
-    assert_eq!(long_options(&help), long_options(table));
-    assert_eq!(long_options(&help), long_options(man));
+fn an_option_is_called_as_it_was_written() {
+    for (line, name) in [
+        ("-t 3x x", "-t"),
+        ("-gt3x x", "-t"),
+        ("--kill-after 3x x", "--kill-after"),
+        ("--kill-after=3x x", "--kill-after"),
+        ("-t 1 --kill-after 3x x", "--kill-after"),
+        ("-t 3x x --kill-after", "-t"),
+        ("-t", "-t"),
+        ("--kill-after", "--kill-after"),
+    ] {
+        let error = error(line, &[]);
+        assert!(error.starts_with(&format!("{name}: ")), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_variable_that_was_written_on_windows_has_no_carriage_returns() {
+    let lines = "FIRSTMATE_STOP_ON=QUIT\r\n\r\nHUP\r\n";
+    assert_eq!(config("x", &[lines]), config("--stop-on QUIT --stop-on HUP x", &[]));
 }

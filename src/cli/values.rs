@@ -1,9 +1,14 @@
-//! The values that options take. Each function says in its error what is accepted.
+//! The values that options take. Each function says in its error what is accepted; one named
+//! `shown_...` writes a value as the other would read it.
 
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{ExitWhen, LogFormat, NameOrId, UserSpec};
-use crate::signal::Signal;
+use crate::config::{ExitWhen, LogFormat, NameOrId, Subreaper, TerminationMessage, UserSpec};
+use crate::signal::{Signal, SignalSet};
 
 /// What would have been accepted.
 pub(super) type Accepted = &'static str;
@@ -17,8 +22,9 @@ const REWRITE: Accepted = "FROM:TO, two signals such as TERM:QUIT, or 0 or none 
 const DURATION: Accepted = "a duration such as 10s, 500ms, 1h30m or a number of seconds";
 const LIMIT: Accepted = "a duration such as 10s, 500ms, 1h30m or a number of seconds, or never";
 const USER: Accepted = "a user or user:group, each by its name or its number from 0 to 4294967294";
+const COMMAND: Accepted = "a command with its arguments, quoted as for a shell";
 const CODE: Accepted = "an exit status from 0 to 255";
-const SWITCH: Accepted = "on, off, 1, 0, true or false";
+const SWITCH: Accepted = "on, off, auto, 1, 0, true or false";
 const FLAG: Accepted = "1, 0, true or false";
 const COUNT: Accepted = "1, 0, true, false, or how many times the option is meant";
 
@@ -32,6 +38,12 @@ pub(super) fn death_signal(text: &str) -> Result<Signal, Accepted> {
         .ok()
         .filter(|signal: &Signal| signal.is_forwardable() || *signal == Signal::KILL)
         .ok_or(DEATH)
+}
+
+pub(super) fn shown_signals(signals: SignalSet) -> String {
+    let all = (1..=64).filter_map(Signal::from_raw).filter(|signal| signals.contains(*signal));
+    let names: Vec<_> = all.map(|signal| signal.to_string().replacen("SIG", "", 1)).collect();
+    names.join(", ")
 }
 
 pub(super) fn forwardable_signal(text: &str) -> Result<Signal, Accepted> {
@@ -71,6 +83,14 @@ pub(super) fn limit(text: &str) -> Result<Option<Duration>, Accepted> {
     }
 }
 
+pub(super) fn shown_limit(limit: Option<Duration>) -> String {
+    limit.map_or_else(|| "never".to_owned(), shown_duration)
+}
+
+pub(super) fn shown_duration(duration: Duration) -> String {
+    format!("{}s", duration.as_secs())
+}
+
 /// Digits are a number, anything else is a name.
 pub(super) fn user(text: &str) -> Result<UserSpec, Accepted> {
     let (user, group) =
@@ -91,12 +111,18 @@ pub(super) fn exit_code(text: &str) -> Result<u8, Accepted> {
     number(text).ok_or(CODE)
 }
 
-pub(super) fn switch(text: &str) -> Result<bool, Accepted> {
+pub(super) fn subreaper(text: &str) -> Result<Subreaper, Accepted> {
     match text {
-        "on" => Ok(true),
-        "off" => Ok(false),
-        _ => flag(text).map_err(|_| SWITCH),
+        "on" | "1" | "true" => Ok(Subreaper::On),
+        "off" | "0" | "false" => Ok(Subreaper::Off),
+        "auto" => Ok(Subreaper::Auto),
+        _ => Err(SWITCH),
     }
+}
+
+/// A value that is called here as it is there.
+pub(super) fn shown_name(value: impl fmt::Debug) -> String {
+    format!("{value:?}").to_ascii_lowercase()
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, Accepted> {
@@ -107,7 +133,7 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, Accepted> {
     }
 }
 
-/// Whose end is the container's end, and whether that counts those beside the main command in.
+/// Which exit ends the container, and whether the commands beside the main one are waited for.
 pub(super) fn exit_when(text: &str) -> Result<(ExitWhen, bool), Accepted> {
     match text {
         "any" => Ok((ExitWhen::Any, false)),
@@ -115,6 +141,31 @@ pub(super) fn exit_when(text: &str) -> Result<(ExitWhen, bool), Accepted> {
         "all" => Ok((ExitWhen::Watched, true)),
         _ => Err("any, main or all"),
     }
+}
+
+/// One string, split into words as a shell splits them.
+pub(super) fn command(text: &OsStr) -> Result<Vec<OsString>, Accepted> {
+    let mut words = shlex::bytes::Shlex::new(text.as_bytes());
+    let command: Vec<_> = words.by_ref().map(OsString::from_vec).collect();
+    if words.had_error || command.first().is_none_or(|program| program.is_empty()) {
+        return Err(COMMAND);
+    }
+    Ok(command)
+}
+
+pub(super) fn file(text: &OsStr) -> Result<PathBuf, Accepted> {
+    if text.is_empty() { Err("the name of a file") } else { Ok(text.into()) }
+}
+
+/// A file, or as in the variable of a flag whether to write the one of Kubernetes.
+pub(super) fn termination_message(text: &OsStr) -> Result<Option<TerminationMessage>, Accepted> {
+    let path = match text.to_str().map(flag) {
+        Some(Ok(false)) => return Ok(None),
+        Some(Ok(true)) => TerminationMessage::OF_KUBERNETES.into(),
+        Some(Err(_)) | None => file(text)?,
+    };
+    let create = path != Path::new(TerminationMessage::OF_KUBERNETES);
+    Ok(Some(TerminationMessage { path, create }))
 }
 
 /// A flag in an environment variable.
@@ -278,9 +329,7 @@ mod tests {
         assert_eq!(flag("yes"), Err(FLAG));
         assert_eq!((count("2"), count("true"), count("0")), (Ok(2), Ok(1), Ok(0)));
         assert_eq!(count("-1"), Err(COUNT));
-        assert_eq!(
-            (switch("on"), switch("off"), switch("1"), switch("yes")),
-            (Ok(true), Ok(false), Ok(true), Err(SWITCH))
-        );
+        assert_eq!((subreaper("on"), subreaper("0")), (Ok(Subreaper::On), Ok(Subreaper::Off)));
+        assert_eq!(subreaper("yes"), Err(SWITCH));
     }
 }

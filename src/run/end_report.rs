@@ -3,14 +3,10 @@
 use std::fmt::Display;
 use std::io;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
 
 use crate::config::TerminationMessage;
 use crate::report::{Reason, Reasons};
 use crate::sys::message_file::MessageFile;
-
-/// The file of Kubernetes, which the kubelet makes.
-const DEFAULT_FILE: &str = "/dev/termination-log";
 
 /// The reasons so far, and where to write them; nothing of both unless it is wanted.
 #[derive(Default)]
@@ -18,12 +14,8 @@ pub(super) struct EndReport(Option<(Reasons, MessageFile)>);
 
 impl EndReport {
     pub(super) fn open(wanted: Option<&TerminationMessage>) -> Self {
-        let (path, create) = match wanted {
-            None => return Self(None),
-            Some(TerminationMessage::Default) => (Path::new(DEFAULT_FILE), false),
-            Some(TerminationMessage::File(path)) => (path.as_path(), true),
-        };
-        match MessageFile::open(path, create) {
+        let Some(TerminationMessage { path, create }) = wanted else { return Self(None) };
+        match MessageFile::open(path, *create) {
             Ok(file) => Self(Some((Reasons::default(), file))),
             Err(error) => {
                 log::warn!(

@@ -68,6 +68,12 @@ impl FromIterator<(Signal, Option<Signal>)> for RewriteMap {
     }
 }
 
+impl Extend<(Signal, Option<Signal>)> for RewriteMap {
+    fn extend<I: IntoIterator<Item = (Signal, Option<Signal>)>>(&mut self, rules: I) {
+        self.0.extend(rules);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
 """The rows of the table."""
 
-from rows import shells
+from rows import nested, pipelines, shells
 
-ROWS = shells.ROWS
+ROWS = shells.ROWS + pipelines.ROWS + nested.ROWS
 assert len({row.name for row in ROWS}) == len(ROWS), "two rows of one name"

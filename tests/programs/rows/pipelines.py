@@ -19,7 +19,7 @@ ROWS = [
         signals={"app": "TERM"}),
     Row("pipe-cat-cat", "sh -c 'app -n 10 | cat | cat >log; true'", program=TEN_LINES,
         signals={"app": "TERM"}, short=True),
-    Row("pipe-while-read", "sh -c 'app -n 10 | while read l; do echo \"$l\"; done >log; true'",
+    Row("pipe-while-read", """sh -c 'app -n 10 | while read l; do echo "$l"; done >log; true'""",
         program=TEN_LINES, signals={"app": "TERM"}),
     Row("pipe-other-user", "sh -c 'app -n 10 | setpriv --reuid 65534 cat >log; true'",
         program=TEN_LINES, signals={"app": "TERM"}),

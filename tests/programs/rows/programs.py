@@ -13,7 +13,7 @@ from workers import CELERY_JOBS, POOL_JOBS, RQ_JOB
 GO = """--with 'sh -c "read x <go; exit 1"'"""
 GROUP = "with -g the workers get it too"
 POSTGRES_WORDS = ("setpriv --reuid=postgres --regid=postgres --clear-groups "
-                  "postgres -D {place}/data -k {place} -h \"\" -F")
+                  """postgres -D {place}/data -k {place} -h "" -F""")
 NGINX = "nginx -p {place} -c nginx.conf"
 JVM = "java -Xmx64m -cp {place} Main"
 APACHE = "apache2 -d {place} -f apache.conf -D FOREGROUND"
@@ -40,7 +40,7 @@ ROWS = [
     *four_ways("executor", "workers executor", POOL_JOBS, group=GROUP, within=3),
     *four_ways("celery", "celery -A tasks worker -c 2 -l warning", CELERY_JOBS, group=GROUP,
                within=7),
-    Row("celery-trap", "bash -c 'trap \"kill \\$p\" TERM; celery -A tasks worker -c 2 -l error "
+    Row("celery-trap", r"""bash -c 'trap "kill \$p" TERM; celery -A tasks worker -c 2 -l error """
         "& p=$!; wait $p'", program=CELERY_JOBS, within=7),
     *four_ways("rq", "rq worker", RQ_JOB, within=4),
 

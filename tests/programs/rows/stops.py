@@ -5,11 +5,11 @@ from row import Row
 
 # A helper that ends by itself, when the file `go` is opened.
 GO = """--with 'sh -c "read x <go; exit 1"'"""
-STOP = """--stop-command 'sh -c "echo stop saved >>journal; kill -3 \\$MAINPID"'"""
+STOP = r"""--stop-command 'sh -c "echo stop saved >>journal; kill -3 \$MAINPID"'"""
 AFTER = """--after 'sh -c "echo after saved >>journal"'"""
 MIGRATE = """--before 'sh -c "echo migration ready >>journal; sleep 1;
     echo migration saved >>journal"'"""
-BYE = """sh -c 'setsid sh -c "trap \\"echo bye; exit\\" TERM; sleep 300 & wait" & exit 0'"""
+BYE = r"""sh -c 'setsid sh -c "trap \"echo bye; exit\" TERM; sleep 300 & wait" & exit 0'"""
 
 ROWS = [
     Row("beside", "prog", GO, stop="go", status=1, signals={"prog": "TERM"}, short=True),

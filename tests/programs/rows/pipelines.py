@@ -21,6 +21,10 @@ ROWS = [
         signals={"app": "TERM"}, short=True),
     Row("pipe-while-read", """sh -c 'app -n 10 | while read l; do echo "$l"; done >log; true'""",
         program=TEN_LINES, signals={"app": "TERM"}),
+    # As `echo "$(date) $l"`: this reader has children.
+    Row("pipe-while-command",
+        """sh -c 'app -n 10 | while read l; do sleep .02; echo "$l"; done >log; true'""",
+        program=TEN_LINES, signals={"app": "TERM"}, short=True),
     Row("pipe-other-user", "sh -c 'app -n 10 | setpriv --reuid 65534 cat >log; true'",
         program=TEN_LINES, signals={"app": "TERM"}),
     Row("pipe-process-substitution", "bash -c 'exec > >(tee log); app -n 10; true'",

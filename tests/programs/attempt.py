@@ -141,12 +141,19 @@ class Attempt:
 
     def stop(self):
         """As the row says; the time counts from here."""
-        self.container.since = time.monotonic()
         if self.row.stop == "go":
-            # Whoever waits for it in open(2) has it.
-            os.close(os.open(self.place / "go", os.O_WRONLY | os.O_NONBLOCK))
-        elif self.row.stop:
+            wait_for("the reader of `go`", lambda: not self.container.runs() or self.go())
+        else:
+            self.container.since = time.monotonic()
             self.signal(self.row.stop)
+
+    def go(self) -> bool:
+        """Opens the file for whoever waits for that in open(2)."""
+        self.container.since = time.monotonic()
+        with contextlib.suppress(OSError):
+            os.close(os.open(self.place / "go", os.O_WRONLY | os.O_NONBLOCK))
+            return True
+        return False
 
     def signal(self, name: str):
         # Pid 0 would be all of us.

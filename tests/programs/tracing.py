@@ -38,7 +38,7 @@ class Trace:
             mount = ["mount", "-t", "tracefs", "tracefs", str(TRACEFS)]
             done = subprocess.run(mount, capture_output=True, text=True)
             if done.returncode:
-                raise OSError(done.stderr.strip())
+                raise OSError(done.stderr.strip() or "mount fails")
         self.place = TRACEFS / "instances" / f"programs-{Path('/proc/self/ns/net').stat().st_ino}"
         self.place.mkdir(exist_ok=True)
         try:

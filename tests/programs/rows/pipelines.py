@@ -25,6 +25,11 @@ ROWS = [
     Row("pipe-while-command",
         """sh -c 'app -n 10 | while read l; do sleep .02; echo "$l"; done >log; true'""",
         program=TEN_LINES, signals={"app": "TERM"}, short=True),
+    Row("pipe-fifo", "sh -c 'mkfifo f; cat <f >log & app -n 10 >f; true'", program=TEN_LINES,
+        signals={"app": "TERM"}),
+    # What people do in front of cron: cat has the pipe open for writing too, and sees no end.
+    Row("pipe-fifo-both", "sh -c 'mkfifo f; cat <>f >log & exec app -n 10 >f'", status=0,
+        program=TEN_LINES, signals={"app": "TERM", "cat": "TERM"}),
     Row("pipe-other-user", "sh -c 'app -n 10 | setpriv --reuid 65534 cat >log; true'",
         program=TEN_LINES, signals={"app": "TERM"}),
     Row("pipe-process-substitution", "bash -c 'exec > >(tee log); app -n 10; true'",

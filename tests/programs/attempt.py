@@ -19,6 +19,29 @@ PATIENCE = 6
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/15/bin"
 
 
+class Box(Container):
+    """A container with any init, which may have ended before it was seen."""
+
+    def __init__(self, place: Path, init: Path, words: list[str], env: dict[str, str]):
+        self.since = time.monotonic()
+        self.log_file = place / "container.log"
+        self.init = 0
+        space = ["--pid", "--fork", "--kill-child", "--mount-proc"]
+        with self.log_file.open("wb") as log:
+            self.unshare = subprocess.Popen(
+                ["unshare", *space, "--", str(init), *words], cwd=place, env=env,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )
+        wait_for("the init", lambda: self.has_begun(init) or not self.runs())
+
+    def has_begun(self, init: Path) -> bool:
+        task = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}")
+        with contextlib.suppress(OSError):
+            self.init = int((task / "children").read_text() or 0)
+            return os.readlink(f"/proc/{self.init}/exe") == str(init)
+        return False
+
+
 class Program:
     """What a program needs, has under way when it is stopped, and loses."""
 
@@ -69,7 +92,7 @@ class Attempt:
         self.file("log", "", 0o666)
         os.mkfifo(place / "go")
         (place / "screen").mkdir(0o700)
-        os.environ |= {
+        self.env = os.environ | {
             "PATH": f"{place}/bin:{PATH}", "HOME": str(place), "TMUX_TMPDIR": str(place),
             "SCREENDIR": str(place / "screen"),
         }
@@ -82,21 +105,18 @@ class Attempt:
         path.chmod(mode)
         return path
 
-    def helper(self, *words, **others) -> subprocess.Popen:
+    def helper(self, *words) -> subprocess.Popen:
         """A process beside the container, which is ended with the run."""
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
-        started = subprocess.Popen(
-            [str(word) for word in words], cwd=self.place, stderr=subprocess.DEVNULL,
-            **quiet | others,
-        )
-        self.helpers.append(started)
-        return started
+        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        command = [str(word) for word in words]
+        self.helpers.append(subprocess.Popen(command, cwd=self.place, env=self.env, **quiet))
+        return self.helpers[-1]
 
     def journal(self) -> list[str]:
         return (self.place / "journal").read_text().splitlines()
 
-    def wait_for_journal(self, line: str, number: int = 1):
-        wait_for(f"{line!r}", lambda: self.journal().count(line) >= number)
+    def wait_for_journal(self, line: str):
+        wait_for(repr(line), lambda: line in self.journal())
 
     def in_thread(self, work):
         """Begins it; what is returned waits for its outcome."""
@@ -194,7 +214,7 @@ class Attempt:
         if self.trace:
             self.trace.clear()
         began = time.monotonic()
-        self.container = Container(self.place, self.init.path, words)
+        self.container = Box(self.place, self.init.path, words, self.env)
         if row.stop:
             wait_for("the program", lambda: not self.container.runs() or program.is_ready(self))
             self.settle()

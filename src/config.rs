@@ -168,14 +168,29 @@ impl Role {
     }
 }
 
-/// Whose end is the container's end, unless it was asked to stop.
+/// Whose end is the container's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExitWhen {
-    /// The first of all commands, with its status.
+    /// The first of all commands, with its status; once a stop was asked for, the main command.
     Any,
+    /// The main command. The others serve it until it has exited, also when a stop is asked for.
+    Main,
     /// The last of the main command and those that are watched, with the first status in their
     /// order that is not zero.
     Watched,
+    /// No process is left. The status is the first that is not zero, of all commands.
+    Empty,
+}
+
+/// What the drain asks with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AskWith {
+    /// SIGTERM, or what fits a wrapper that died of the stop signal.
+    Default,
+    /// This, in any case.
+    Signal(Signal),
+    /// Nobody is asked.
+    Nothing,
 }
 
 /// How the commands that run before the main one do so.
@@ -234,6 +249,7 @@ pub struct FailureStatuses {
 
 /// The rules of forwarding and stopping.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 pub struct Policy {
     /// Where the command runs.
     pub placement: Placement,
@@ -251,18 +267,24 @@ pub struct Policy {
     pub stop_delay: Duration,
     /// From the stop signal to SIGKILL; `None`: never.
     pub kill_after: Option<Duration>,
-    /// From the main child's end to SIGKILL for what is left; zero: nothing is sent at all;
+    /// From the end of the commands to SIGKILL for what remains; zero: nobody is asked at all;
     /// `None`: wait without limit.
     pub drain: Option<Duration>,
+    /// The user has said so.
+    pub drain_is_given: bool,
+    /// What the drain asks with.
+    pub ask_with: AskWith,
+    /// From the first stop signal to the end of the drain; `None`: no matter.
+    pub stop_limit: Option<Duration>,
     /// Whose end is the container's end.
     pub exit_when: ExitWhen,
     /// How the commands that run before the main one do so.
     pub preparation: Preparation,
-    /// Begin a stop when the kernel has killed a process for want of memory.
+    /// Begin a stop when the kernel has killed a process because memory ran out.
     pub exit_on_oom: bool,
     /// At the main child's end its process group gets a SIGTERM, which is rewritten like a
     /// received one. Nobody waits for the effect.
-    pub farewell: bool,
+    pub term_group_at_exit: bool,
     /// Exit statuses of the command that become 0.
     pub remap_exit: Vec<u8>,
 }
@@ -310,10 +332,13 @@ impl Default for Policy {
             stop_delay: Duration::ZERO,
             kill_after: None,
             drain: Some(Duration::from_secs(5)),
+            drain_is_given: false,
+            ask_with: AskWith::Default,
+            stop_limit: None,
             exit_when: ExitWhen::Any,
             preparation: Preparation::InOrder,
             exit_on_oom: false,
-            farewell: false,
+            term_group_at_exit: false,
             remap_exit: Vec::new(),
         }
     }

@@ -15,13 +15,13 @@
 //! | [`report`] | the log, and why the container ended | [`supervisor`] and what it uses |
 //! | [`sys`] | system calls; the only `unsafe` code | [`config`], [`signal`], [`status`] |
 //! | [`config`] | what was asked for: validated, plain data | [`signal`], [`status`] |
-//! | [`signal`], [`status`], [`pid`] | real-time signals too; how processes end | |
+//! | [`signal`], [`status`], [`process`] | real-time signals too; how processes end | |
 //!
 //! CONTRIBUTING.md tells where to add what, and docs/decisions why it is so.
 
 pub mod cli;
 pub mod config;
-pub mod pid;
+pub mod process;
 pub mod report;
 pub mod run;
 pub mod signal;

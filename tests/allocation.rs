@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use firstmate::config::{ForwardTo, Policy, Role};
-use firstmate::pid::Pid;
+use firstmate::process::Pid;
 use firstmate::signal::{Payload, Received, Signal};
 use firstmate::status::Termination;
 use firstmate::supervisor::{Action, Event, JobControl, MAIN, Supervisor, Target};
@@ -91,7 +91,7 @@ fn every_decision_is_made_without_allocating() {
             Event::CheckDeadline,
             exited(Pid::from_raw(8).expect("a pid")),
             exited(main),
-            Event::ChildrenLeft,
+            Event::ChildrenLeft { died: false },
             Event::CheckDeadline,
             Event::NoChildren,
         ];

@@ -61,7 +61,7 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
                     .collect(),
                 suspend_on: TERMINAL_STOPS.into_iter().collect(),
                 drain: Some(Duration::ZERO),
-                farewell: true,
+                term_group_at_exit: true,
                 ..Policy::default()
             },
             subreaper: Subreaper::Off,
@@ -88,7 +88,7 @@ fn share_our_group(config: &mut Config) {
     config.policy.placement = Placement::SharedGroup;
     config.policy.forward_to = ForwardTo::Child;
     config.policy.rewrite = RewriteMap::default();
-    config.policy.farewell = false;
+    config.policy.term_group_at_exit = false;
 }
 
 fn log_signals(config: &mut Config) {

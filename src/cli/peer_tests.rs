@@ -106,7 +106,7 @@ fn dumb_init_takes_its_options_and_variables() {
         (Placement::OwnSession, ForwardTo::Group)
     );
     assert_eq!(
-        (plain.policy.farewell, plain.log_level, plain.failures.not_found.code()),
+        (plain.policy.term_group_at_exit, plain.log_level, plain.failures.not_found.code()),
         (true, LevelFilter::Warn, 2)
     );
     assert_eq!(plain.policy.rewrite.apply(Signal::TSTP.into()), Some(Signal::STOP.into()));
@@ -117,7 +117,7 @@ fn dumb_init_takes_its_options_and_variables() {
     ] {
         let single = config(line, &[variable]).policy;
         assert_eq!(
-            (single.placement, single.forward_to, single.farewell),
+            (single.placement, single.forward_to, single.term_group_at_exit),
             (Placement::SharedGroup, ForwardTo::Child, false),
             "{line}"
         );

@@ -7,8 +7,8 @@ use log::LevelFilter;
 
 use super::*;
 use crate::config::{
-    Command, ExitWhen, FailureStatuses, ForwardTo, LogFormat, Placement, Policy, Preparation, Role,
-    Subreaper, TerminationMessage,
+    AskWith, Command, ExitWhen, FailureStatuses, ForwardTo, LogFormat, Placement, Policy,
+    Preparation, Role, Subreaper, TerminationMessage,
 };
 use crate::signal::{RewriteMap, Signal, SignalSet};
 
@@ -54,7 +54,7 @@ fn without_options_all_is_as_documented() {
             placement: Placement::OwnGroup,
             stop_everyone: false,
             suspend_on: SignalSet::default(),
-            farewell: false,
+            term_group_at_exit: false,
             rewrite: RewriteMap::default(),
             stop_on: [Signal::TERM, Signal::INT].into_iter().collect(),
             stop_delay: Duration::ZERO,
@@ -62,6 +62,9 @@ fn without_options_all_is_as_documented() {
             drain: seconds(5),
             exit_when: ExitWhen::Any,
             preparation: Preparation::InOrder,
+            drain_is_given: false,
+            ask_with: AskWith::Default,
+            stop_limit: None,
             exit_on_oom: false,
             remap_exit: vec![],
         },

@@ -15,7 +15,7 @@ use log::{Level, LevelFilter, Record};
 use crate::config::LogFormat;
 use crate::supervisor::Phase;
 pub use reasons::{Reason, Reasons};
-pub use sentence::Sentence;
+pub use sentence::{Seconds, Sentence};
 
 /// The log has one writer, and a format that is known only after the command line is read.
 static JSON: AtomicBool = AtomicBool::new(false);
@@ -114,10 +114,10 @@ fn phase_name(phase: Phase) -> &'static str {
     match phase {
         Phase::Preparing => "preparing",
         Phase::Running => "running",
-        Phase::Delaying { .. } => "delaying",
-        Phase::Stopping(_) => "stopping",
-        Phase::Draining(_) => "draining",
-        Phase::Finishing { .. } => "finishing",
+        Phase::Delaying => "delaying",
+        Phase::Stopping => "stopping",
+        Phase::Draining => "draining",
+        Phase::Finishing => "finishing",
         Phase::Done => "done",
     }
 }

@@ -7,7 +7,7 @@ use log::Level;
 
 use super::reasons::Reason;
 use crate::config::{self, Role};
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::signal::Signal;
 use crate::status::{ExitStatus, Leftovers, Termination};
 use crate::supervisor::{CommandId, Ending, Notice};
@@ -37,6 +37,8 @@ impl Sentence<'_> {
     pub(super) fn fields(&self) -> Fields {
         match self.notice {
             Notice::Received(signal)
+            | Notice::Dropped(signal)
+            | Notice::Interrupted(signal)
             | Notice::StopAsked(signal, _)
             | Notice::StopCommandFailed(signal) => {
                 Fields { signal: Some(signal), ..Fields::default() }
@@ -78,7 +80,11 @@ impl Sentence<'_> {
                 if matters && !as_asked(ending) { Level::Warn } else { Level::Info }
             }
             // An escalation is told of by the death that follows, with its reason.
-            Notice::StopAsked(..) | Notice::StopEscalated(_) | Notice::Draining(_) => Level::Info,
+            Notice::Dropped(_)
+            | Notice::Interrupted(_)
+            | Notice::StopAsked(..)
+            | Notice::StopEscalated(_)
+            | Notice::Draining(_) => Level::Info,
             Notice::OutOfMemory { .. }
             | Notice::StopCommandFailed(_)
             | Notice::Unkillable
@@ -114,6 +120,8 @@ impl Sentence<'_> {
             | Notice::Abandoned
             | Notice::Lost => Some(Reason::Decisive),
             Notice::Received(_)
+            | Notice::Dropped(_)
+            | Notice::Interrupted(_)
             | Notice::StopEscalated(_)
             | Notice::Draining(_)
             | Notice::StopCommandFailed(_)
@@ -140,6 +148,13 @@ impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.notice {
             Notice::Received(signal) => write!(f, "received {signal}"),
+            Notice::Dropped(signal) => {
+                write!(f, "{signal} is dropped: it is for the command, which is not started yet")
+            }
+            Notice::Interrupted(signal) => write!(
+                f,
+                "the command has survived {signal}: an interrupt, and not the end of the container"
+            ),
             Notice::NotStarted { command, .. } => match self.not_started {
                 Some(why) => why.fmt(f),
                 None => write!(f, "{} could not be started", self.command(command)),
@@ -234,7 +249,7 @@ impl Sentence<'_> {
 }
 
 /// A duration in seconds, to a tenth.
-struct Seconds(Duration);
+pub struct Seconds(pub Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::job::Job;
 use crate::config::{Command, Config, FailureStatuses, Placement, Role};
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::status::Termination;
 use crate::supervisor::{CommandId, Event, MAIN};
 use crate::sys::descriptors;
@@ -39,7 +39,8 @@ pub(super) struct Commands {
 struct Starting {
     id: CommandId,
     pid: Pid,
-    report: ExecReport,
+    /// `None` if nothing can tell: then the child says itself why it cannot run.
+    report: Option<ExecReport>,
     failed: Option<NotStarted>,
 }
 
@@ -49,7 +50,8 @@ impl Starting {
         if self.failed.is_some() {
             return false;
         }
-        match self.report.read() {
+        let Some(report) = &mut self.report else { return true };
+        match report.read() {
             Exec::Pending => false,
             Exec::Over => true,
             Exec::Failed(why) => {
@@ -94,7 +96,7 @@ impl Commands {
     /// What tells of the oldest exec that is still to come.
     pub(super) fn exec(&self) -> Option<BorrowedFd<'_>> {
         let pending = self.starting.iter().find(|starting| starting.failed.is_none());
-        pending.map(|starting| starting.report.as_fd())
+        pending?.report.as_ref().map(AsFd::as_fd)
     }
 
     /// Whether the main command runs as another user than we do.
@@ -144,7 +146,7 @@ impl Commands {
 
     fn has_started(&mut self, id: CommandId, started: Started) {
         let pid = started.pid;
-        self.starting.extend(started.exec.map(|report| Starting { id, pid, report, failed: None }));
+        self.starting.push(Starting { id, pid, report: started.exec, failed: None });
         if id == MAIN {
             self.main = Some(pid);
         } else {

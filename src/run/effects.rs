@@ -1,21 +1,25 @@
 //! What the supervisor wants done.
 
 use std::io;
+use std::time::Duration;
 
 use log::LevelFilter;
 use nix::errno::Errno;
 
+use super::asking::{Asked, Asking};
 use super::commands::Commands;
 use super::end_report::EndReport;
 use super::job::Job;
 use super::log_once::{Failure, LogOnce};
 use crate::config::Command;
-use crate::pid::Pid;
-use crate::report::{self, Sentence};
-use crate::signal::{Received, Signal};
+use crate::process::Pid;
+use crate::report::{self, Seconds, Sentence};
+use crate::signal::Signal;
 use crate::status::{ExitStatus, Termination};
-use crate::supervisor::{Action, CommandId, Event, MAIN, Notice, Phase, Target};
-use crate::sys::broadcast::Broadcast;
+use crate::supervisor::charges::Waiting;
+use crate::supervisor::{
+    Action, CommandId, DrainSignals, Event, MAIN, Moment, Notice, Phase, Target,
+};
 use crate::sys::memory::MemoryWatch;
 use crate::sys::signals::{Beside, SignalReceiver};
 use crate::sys::{descriptors, job_control, kill};
@@ -23,11 +27,13 @@ use crate::sys::{descriptors, job_control, kill};
 /// What an init acts through. Nothing in it fails.
 pub(super) struct Effects {
     commands: Commands,
-    broadcast: Broadcast,
+    asking: Asking,
     job: Job,
     memory: MemoryWatch,
     end_report: EndReport,
     log_level: LevelFilter,
+    /// SIGKILL has gone out: who dies of one may have died of ours.
+    has_killed: bool,
     logged: LogOnce,
     finished: Option<ExitStatus>,
 }
@@ -38,14 +44,16 @@ impl Effects {
         job: Job,
         memory: MemoryWatch,
         end_report: EndReport,
+        asking: Asking,
         log_level: LevelFilter,
     ) -> Self {
         Self {
-            broadcast: Broadcast::new(commands.all().len()),
             commands,
             job,
             memory,
             end_report,
+            asking,
+            has_killed: false,
             log_level,
             logged: LogOnce::default(),
             finished: None,
@@ -57,7 +65,21 @@ impl Effects {
     pub(super) fn perform(&mut self, action: Action, phase: Phase) -> Option<Event> {
         match action {
             Action::Start(id) => return Some(self.start(id)),
-            Action::Send(target, what) => self.send(target, what),
+            Action::Send(target, what) => {
+                log_sending(target, what.signal);
+                let sent = self.asking.send(target, what);
+                self.check_sent(target, what.signal, sent);
+            }
+            Action::Ask(target, what) => {
+                log_sending(target, what.signal);
+                let sent = self.asking.ask(target, what);
+                self.check_sent(target, what.signal, sent);
+            }
+            Action::AskedByCommand(pid) => self.asking.asked_by_command(pid),
+            Action::AskRemaining { moment, signals, until_half } => {
+                return self.ask_remaining(moment, signals, until_half);
+            }
+            Action::Kill(target) => return self.kill(target),
             Action::Suspend(signal) => {
                 return (!self.job.suspend(signal)).then_some(Event::NotSuspended(signal));
             }
@@ -81,7 +103,7 @@ impl Effects {
     fn start(&mut self, id: CommandId) -> Event {
         let event = self.commands.start(id, &mut self.job);
         if let Event::Started(_, pid) = event {
-            self.broadcast.add(pid);
+            self.asking.started(pid);
         }
         event
     }
@@ -111,6 +133,11 @@ impl Effects {
                 "the command cannot be stopped: it runs as another user, and we lack CAP_KILL"
             );
         }
+    }
+
+    /// A child has ended.
+    pub(super) fn reaped(&mut self, pid: Pid, termination: Termination) {
+        self.asking.ended(pid, termination, self.has_killed);
     }
 
     /// What the end of a command's child means.
@@ -147,7 +174,7 @@ impl Effects {
 
     fn tell(&mut self, notice: Notice, phase: Phase) {
         let leftovers = match notice {
-            Notice::DrainEscalated(_) => self.broadcast.leftovers(),
+            Notice::DrainEscalated(_) => self.asking.leftovers(),
             _ => None,
         };
         let not_started = match notice {
@@ -161,23 +188,70 @@ impl Effects {
         report::tell(&sentence, phase);
     }
 
-    fn send(&mut self, target: Target, what: Received) {
-        log::debug!(signal:% = what.signal; "sending {} to {target}", what.signal);
-        let sent = match target {
-            Target::Process(pid) => kill::process(pid, what),
-            Target::Group(leader) => kill::group(leader, what),
-            Target::Everyone => self.broadcast.signal(what.signal),
-        };
+    /// SIGKILL; only that it was refused is worth an answer.
+    fn kill(&mut self, target: Target) -> Option<Event> {
+        log_sending(target, Signal::KILL);
+        self.has_killed = true;
+        let sent = self.asking.send(target, Signal::KILL.into());
+        self.check_sent(target, Signal::KILL, sent);
+        (sent == Err(Errno::EPERM)).then_some(Event::NotKilled)
+    }
+
+    fn check_sent(&mut self, target: Target, signal: Signal, sent: nix::Result<()>) {
         match sent {
             // Gone already: wait(2) will tell.
             Ok(()) | Err(Errno::ESRCH) => {}
             Err(error) => {
-                let is_kill = what.signal == Signal::KILL;
+                let is_kill = signal == Signal::KILL;
                 if self.logged.is_first(if is_kill { Failure::Kill } else { Failure::Send }) {
                     let error = io::Error::from(error);
-                    log::warn!("cannot send {} to {target}: {error}", what.signal);
+                    log::warn!("cannot send {signal} to {target}: {error}");
                 }
             }
         }
+    }
+
+    fn ask_remaining(
+        &mut self,
+        moment: Moment,
+        signals: DrainSignals,
+        until_half: Duration,
+    ) -> Option<Event> {
+        let Asked { waiting, nobody, refused, failed } = self.asking.ask_remaining(moment, signals);
+        if moment == Moment::First {
+            for one in waiting {
+                tell_of_waiting(one, until_half);
+            }
+        }
+        if let Some((pid, error)) = refused {
+            self.check_sent(Target::Process(pid), signals.signal, Err(error));
+        }
+        if let Some(error) = failed
+            && self.logged.is_first(Failure::Look)
+        {
+            let error = io::Error::from(error);
+            log::warn!("cannot look at the processes in /proc: {error}");
+        }
+        nobody.then_some(Event::NobodyLeft)
+    }
+}
+
+fn log_sending(target: Target, signal: Signal) {
+    log::debug!(signal:% = signal; "sending {signal} to {target}");
+}
+
+fn tell_of_waiting(Waiting { pid, name, left_by }: Waiting, until_half: Duration) {
+    let seconds = Seconds(until_half);
+    match left_by {
+        Some((chief, chiefs_name)) => log::info!(
+            pid = pid.as_raw();
+            "{name:?} ({pid}) was left by {chiefs_name:?} ({chief}), which may have told it to \
+             exit: it is asked in {seconds}"
+        ),
+        None => log::info!(
+            pid = pid.as_raw();
+            "{name:?} ({pid}) was started while others were asked to exit, and may have been told \
+             too: it is asked in {seconds}"
+        ),
     }
 }

@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 
 use crate::config::Placement;
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::signal::Signal;
 use crate::supervisor::JobControl;
 use crate::sys::spawn::Place;

@@ -7,6 +7,7 @@ pub(super) enum Failure {
     Kill,
     Wait,
     Detach,
+    Look,
 }
 
 /// The failures that were logged, a bit each.

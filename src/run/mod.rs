@@ -1,6 +1,7 @@
 //! Set-up, which may fail, then the loop, which cannot.
 #![forbid(unsafe_code)]
 
+mod asking;
 mod commands;
 mod effects;
 mod end_report;
@@ -13,6 +14,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 
+use asking::Asking;
 use commands::Commands;
 use effects::Effects;
 use end_report::EndReport;
@@ -135,10 +137,13 @@ fn assemble(
     let memory = if holds { MemoryWatch::default() } else { MemoryWatch::open() };
     let roles = config.commands.iter().map(|command| command.role);
     let supervisor = Supervisor::new(config.policy.clone(), job_control, roles);
+    let supervisor =
+        if descriptors::stdin_is_terminal() { supervisor.interactive() } else { supervisor };
+    let asking = Asking::new(config.commands.len(), supervisor.drains());
     let reap_level = if config.warn_on_reap { Level::Warn } else { Level::Debug };
     let log_level = config.log_level;
     let commands = Commands::new(config, inherited, credentials);
-    let effects = Effects::new(commands, job, memory, end_report, log_level);
+    let effects = Effects::new(commands, job, memory, end_report, asking, log_level);
     let container = Loop::new(supervisor, signals, effects, reap_level);
     if holds {
         log::set_max_level(log_level);

@@ -7,7 +7,7 @@ use log::Level;
 
 use super::effects::Effects;
 use super::log_once::{Failure, LogOnce};
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::signal::Signal;
 use crate::status::{ExitStatus, Termination};
 use crate::supervisor::{Action, Event, MAIN, Supervisor};
@@ -65,6 +65,10 @@ impl<'signals> Loop<'signals> {
     }
 
     fn sleep(&mut self) {
+        // A start of which nothing could tell.
+        if self.effects.beside().exec.is_none() {
+            self.look_at_execs();
+        }
         let slice = self.supervisor.deadline().map(|deadline| self.clock.slice(deadline));
         let ready = self.signals.wait(slice, self.effects.beside());
         if ready.memory {
@@ -82,13 +86,17 @@ impl<'signals> Loop<'signals> {
     /// Until there is nothing left to reap: SIGCHLD only wakes us, any number of them may have
     /// become one.
     fn reap(&mut self) {
+        let mut died = false;
         loop {
             match reap::next() {
-                Ok(Reap::Ended(pid, termination)) => self.ended(pid, termination),
+                Ok(Reap::Ended(pid, termination)) => {
+                    died = true;
+                    self.ended(pid, termination);
+                }
                 Ok(Reap::Suspended(pid, signal)) => self.feed(Event::Suspended(pid, signal)),
                 Ok(Reap::Continued(pid)) => self.feed(Event::Continued(pid)),
                 Ok(Reap::Trapped(pid, signal)) => self.detach(pid, signal),
-                Ok(Reap::Nothing) => return self.feed(Event::ChildrenLeft),
+                Ok(Reap::Nothing) => return self.feed(Event::ChildrenLeft { died }),
                 Ok(Reap::NoChildren) => {
                     self.look_at_memory();
                     return self.feed(Event::NoChildren);
@@ -110,6 +118,7 @@ impl<'signals> Loop<'signals> {
         {
             self.look_at_memory();
         }
+        self.effects.reaped(pid, termination);
         if self.supervisor.is_command(pid) {
             self.look_at_execs();
             let event = self.effects.ended(pid, termination);

@@ -1,7 +1,7 @@
 //! Signals that were sent to us, and what is sent on.
 
 use super::Signal;
-use crate::pid::Pid;
+use crate::process::Pid;
 
 /// A signal that was sent to us, or is to be sent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::CommandId;
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::signal::{Received, Signal};
 use crate::status::{ExitStatus, Termination};
 
@@ -16,10 +16,26 @@ pub enum Action {
     Start(CommandId),
     /// Send a signal.
     Send(Target, Received),
-    /// Stop ourselves as this signal stopped the main child, until a SIGCONT: the terminal goes
-    /// back first, and is taken again if the job comes back to the foreground.
+    /// Send the signal by which these are to exit: whoever gets it is not asked again, and has its
+    /// descendants in its charge.
+    Ask(Target, Received),
+    /// The stop command asks this child in our place.
+    AskedByCommand(Pid),
+    /// Ask the remaining processes to exit, as far as it is their turn at this moment of the drain.
+    AskRemaining {
+        /// Which moment it is.
+        moment: Moment,
+        /// With what.
+        signals: DrainSignals,
+        /// How long it is from now to [`Moment::Half`].
+        until_half: Duration,
+    },
+    /// Send SIGKILL; if that is refused, [`Event::NotKilled`](super::Event::NotKilled) answers.
+    Kill(Target),
+    /// Suspend ourselves as this signal suspended the main child, until a SIGCONT: the terminal
+    /// goes back first, and is taken again if the job comes back to the foreground.
     Suspend(Signal),
-    /// Give the main child, which this signal has stopped, the terminal's foreground if our own
+    /// Give the main child, which this signal has suspended, the terminal's foreground if our own
     /// group has it. To be answered by [`Event::TerminalLent`](super::Event::TerminalLent) or
     /// [`Event::TerminalNotLent`](super::Event::TerminalNotLent).
     LendTerminal(Signal),
@@ -33,6 +49,30 @@ pub enum Action {
     Tell(Notice),
     /// Exit with this status. Always the last action of all.
     Finish(ExitStatus),
+}
+
+/// A moment of the drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Moment {
+    /// Its beginning: whoever is in nobody's charge, or was certainly not told by whose charge it
+    /// is.
+    First,
+    /// Now and then after that: the same, where there are newcomers.
+    Newcomers,
+    /// Half of its time, or 5 s: whoever is no longer in the charge of somebody alive.
+    Half,
+    /// Three quarters of its time: whoever was not asked yet.
+    ThreeQuarters,
+}
+
+/// With what the remaining processes are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DrainSignals {
+    /// For all but those below.
+    pub signal: Signal,
+    /// For those that catch it: the main command was a wrapper, and what it left is what the stop
+    /// signal was meant for.
+    pub to_catchers: Option<Signal>,
 }
 
 /// Who gets a signal.
@@ -61,6 +101,8 @@ impl fmt::Display for Target {
 pub enum Notice {
     /// A signal has arrived.
     Received(Signal),
+    /// A signal has arrived for the main command, which is not there yet.
+    Dropped(Signal),
     /// A command could not be started.
     NotStarted {
         /// Which one.
@@ -70,7 +112,9 @@ pub enum Notice {
     },
     /// This signal begins a stop; for so long it is held.
     StopAsked(Signal, Duration),
-    /// The kernel has killed processes for want of memory.
+    /// Every command has survived this signal: it was an interrupt, and no stop.
+    Interrupted(Signal),
+    /// The kernel has killed processes because memory ran out.
     OutOfMemory {
         /// So many.
         kills: u64,
@@ -85,11 +129,11 @@ pub enum Notice {
     StopEscalated(Duration),
     /// Even SIGKILL did not end what was to stop; it counts as killed.
     Unkillable,
-    /// What is left is asked to end, and has this long; `None`: as long as it takes.
+    /// What remains is asked to exit, and has this long; `None`: as long as it takes.
     Draining(Option<Duration>),
-    /// The drain has lasted this long: SIGKILL goes to all that is left.
+    /// The drain has lasted this long: SIGKILL goes to all that remain.
     DrainEscalated(Duration),
-    /// Even SIGKILL did not end all that was left; we go on nevertheless.
+    /// Even SIGKILL did not end all that remained; we go on nevertheless.
     Abandoned,
     /// A command that runs after all others has taken too long, and is killed.
     AfterKilled(CommandId),
@@ -104,7 +148,7 @@ pub struct Ending {
     pub pid: Pid,
     /// What wait(2) told.
     pub termination: Termination,
-    /// The signal by which we had asked it to end before.
+    /// The signal by which we had asked it to exit before.
     pub asked_by: Option<Signal>,
     /// How long after that our SIGKILL went out, if it did.
     pub killed_after: Option<Duration>,

@@ -1,8 +1,10 @@
 //! The commands: what starts when, and whose end decides.
 
-use super::{Action, Ending, Ladder, Notice, Out, Phase, Supervisor, Target, Time};
+use std::time::Duration;
+
+use super::{Action, Ending, Life, Notice, Out, Phase, Supervisor, Target, Time};
 use crate::config::{ExitWhen, ForwardTo, Policy, Preparation, Role};
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::signal::{Received, Sender, Signal};
 use crate::status::{ExitStatus, Termination};
 
@@ -25,21 +27,33 @@ pub(super) enum State {
     /// It is a child of ours, which is still to execute its program: that may take any time.
     Starting(Child),
     Runs(Child),
-    Ended(ExitStatus),
+    Ended(End),
     /// It never ran; the status stands for that.
     NotStarted(ExitStatus),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct End {
+    pub(super) status: ExitStatus,
+    /// We had asked it, and it died of a signal, whichever: it was a wrapper.
+    pub(super) was_killed_when_asked: bool,
 }
 
 /// A child, as long as it is not reaped: nothing can be sent to a pid that is no longer ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Child {
     pub(super) pid: Pid,
-    pub(super) stopped: bool,
+    pub(super) suspended: bool,
     /// When we sent it a SIGTSTP: the stop that follows is wanted.
-    pub(super) stop_sent: Option<Time>,
-    /// It has stopped while it was asked to end, and was continued for that. Once: whatever stops
-    /// it again means it.
+    pub(super) tstp_sent: Option<Time>,
+    /// It was suspended while it was asked to exit, and was continued for that. Once: whatever
+    /// suspends it again means it.
     pub(super) continued: bool,
+    /// The signal by which it was asked to exit, or that the stop command stands for.
+    pub(super) asked: Option<Signal>,
+    /// How long after that our SIGKILL went out.
+    pub(super) killed: Option<Duration>,
 }
 
 impl Command {
@@ -63,18 +77,18 @@ impl Command {
 
     fn status(&self) -> Option<ExitStatus> {
         match self.state {
-            State::Ended(status) | State::NotStarted(status) => Some(status),
+            State::Ended(End { status, .. }) | State::NotStarted(status) => Some(status),
             State::Waiting | State::Starting(_) | State::Runs(_) => None,
         }
     }
 }
 
 impl Child {
-    /// Keeps in mind what makes a stop a wanted one. At the terminal, it was typed for whoever had
-    /// the foreground.
-    pub(super) fn sends(&mut self, what: Received, now: Time) {
+    /// Keeps in mind what makes a suspension a wanted one. At the terminal, it was typed for
+    /// whoever had the foreground.
+    pub(super) fn gets(&mut self, what: Received, now: Time) {
         if what.signal == Signal::TSTP && what.from != Sender::Kernel {
-            self.stop_sent = Some(now);
+            self.tstp_sent = Some(now);
         }
     }
 
@@ -132,7 +146,7 @@ impl Supervisor {
 
     /// If there is one: an init without a command only holds its namespaces.
     fn start_main(&mut self, out: &mut Vec<Action>) {
-        self.phase = Phase::Running;
+        self.life = Life::Running;
         out.extend((!self.holds()).then_some(Action::Start(MAIN)));
     }
 
@@ -143,14 +157,21 @@ impl Supervisor {
 
     pub(super) fn started(&mut self, id: CommandId, pid: Pid) {
         if let Some(command) = self.commands.get_mut(id) {
-            let child = Child { pid, stopped: false, stop_sent: None, continued: false };
-            command.state = State::Starting(child);
+            command.state = State::Starting(Child {
+                pid,
+                suspended: false,
+                tstp_sent: None,
+                continued: false,
+                asked: None,
+                killed: None,
+            });
         }
     }
 
     pub(super) fn executed(&mut self, id: CommandId, out: &mut Vec<Action>) {
-        let Some(command) = self.commands.get_mut(id) else { return };
-        if let State::Starting(child) = command.state {
+        if let Some(command) = self.commands.get_mut(id)
+            && let State::Starting(child) = command.state
+        {
             command.state = State::Runs(child);
             if command.role.is_beside() {
                 self.start_beside(out);
@@ -160,7 +181,7 @@ impl Supervisor {
 
     /// One more beside the main command, as long as nothing ends the container.
     fn start_beside(&self, out: &mut Vec<Action>) {
-        let goes_on = self.phase == Phase::Running && self.decided.is_none();
+        let goes_on = self.phase() == Phase::Running && self.decided.is_none();
         let next = self.waiting(|role| matches!(role, Role::With { .. }));
         out.extend(next.filter(|_| goes_on).map(Action::Start));
     }
@@ -190,8 +211,9 @@ impl Supervisor {
             .commands
             .iter()
             .all(|command| matches!(command.state, State::Waiting | State::NotStarted(_)));
-        let is_over = nothing_ran && self.phase != Phase::Done;
-        if let (true, Some(status)) = (is_over, self.decided) {
+        if let (true, Some(status)) = (nothing_ran, self.decided)
+            && self.life != Life::Done
+        {
             self.exit(status, out);
         }
     }
@@ -211,57 +233,37 @@ impl Supervisor {
             return;
         };
         let Some(command) = self.commands.get_mut(id) else { return };
+        let Some(&Child { asked, killed, .. }) = command.child() else { return };
+        let never_ran = matches!(command.state, State::Starting(_));
         let status = ExitStatus::from(termination);
-        let status = if command.role.is_beside() {
-            status.remapped(&self.policy.remap_exit)
-        } else {
-            status
-        };
-        command.state = State::Ended(status);
         let role = command.role;
+        let status =
+            if role.is_beside() { status.remapped(&self.policy.remap_exit) } else { status };
+        let died = matches!(termination, Termination::Killed { .. });
+        let end = End { status, was_killed_when_asked: died && asked.is_some() };
+        command.state = State::Ended(end);
+        // Whoever else has decided for success.
+        self.killed.main |=
+            role == Role::Main && died && killed.is_some() && self.decided.is_some();
 
-        let unasked =
-            matches!(self.phase, Phase::Preparing | Phase::Running) && self.decided.is_none();
-        let (asked_by, killed_after) = self.asked();
+        let unasked = self.stop.is_none() && self.decided.is_none();
         let at = out.len();
         self.ended(role, status, now, out);
         let decides = unasked
             && self.decided.is_some()
             && (role == Role::Before || self.policy.exit_when == ExitWhen::Any);
-        out.insert(
-            at,
-            Action::Tell(Notice::Ended(
-                id,
-                Ending { pid, termination, asked_by, killed_after, decides },
-            )),
-        );
+        let ending = Ending { pid, termination, asked_by: asked, killed_after: killed, decides };
+        out.insert(at, Action::Tell(Notice::Ended(id, ending)));
+        if never_ran && role.is_beside() {
+            self.start_beside(out);
+        }
         if role == Role::Main {
             out.push(Action::ReclaimTerminal);
-            if let (true, Some(farewell)) =
-                (self.policy.farewell, self.policy.rewrite.apply(Signal::TERM.into()))
+            if let (true, Some(term)) =
+                (self.policy.term_group_at_exit, self.policy.rewrite.apply(Signal::TERM.into()))
             {
-                out.send(Target::Group(pid), farewell);
+                out.send(Target::Group(pid), term);
             }
-        }
-    }
-
-    /// By which signal the commands were asked to end so far, and how long after it SIGKILL went
-    /// out.
-    fn asked(&self) -> (Option<Signal>, Option<Time>) {
-        let killed_after = |ladder| match ladder {
-            Ladder::Grace { .. } => None,
-            Ladder::Killed { after, .. } => Some(after),
-        };
-        match self.phase {
-            Phase::Preparing
-            | Phase::Running
-            | Phase::Delaying { .. }
-            | Phase::Finishing { .. }
-            | Phase::Done => (None, None),
-            Phase::Stopping(ladder) => {
-                (self.stop_signal.map(|stop| stop.signal), killed_after(ladder))
-            }
-            Phase::Draining(ladder) => (Some(Signal::TERM), killed_after(ladder)),
         }
     }
 
@@ -269,7 +271,7 @@ impl Supervisor {
     fn ended(&mut self, role: Role, status: ExitStatus, now: Time, out: &mut Vec<Action>) {
         match role {
             Role::Before => self.before_ended(status, out),
-            Role::Main | Role::With { .. } => self.decide(status),
+            Role::Main | Role::With { .. } => self.decide(role, status, now, out),
             Role::Stop if status != ExitStatus::SUCCESS => self.stop_command_failed(now, out),
             Role::Stop => {}
             Role::After => self.finish(out),
@@ -278,9 +280,9 @@ impl Supervisor {
 
     fn before_ended(&mut self, status: ExitStatus, out: &mut Vec<Action>) {
         let is_before = |role| role == Role::Before;
-        let (waiting, runs) =
-            (self.waiting(is_before), self.children().any(|(role, _)| is_before(role)));
-        match (self.phase, self.policy.preparation) {
+        let waiting = self.waiting(is_before);
+        let runs = self.children().any(|(role, _)| is_before(role));
+        match (self.phase(), self.policy.preparation) {
             (Phase::Preparing, Preparation::InOrder) if status == ExitStatus::SUCCESS => {
                 match waiting {
                     Some(next) => out.push(Action::Start(next)),
@@ -290,55 +292,66 @@ impl Supervisor {
             (Phase::Preparing, Preparation::Together) if waiting.is_none() && !runs => {
                 self.start_main(out);
             }
-            // It has failed, or was asked to stop: nothing else starts.
+            // It has failed, or was asked to exit: nothing else starts.
             (Phase::Preparing, Preparation::InOrder) => {
                 self.decided = self.decided.or(Some(status));
             }
-            (Phase::Stopping(_), _) if !runs => self.decided = self.decided.or(Some(status)),
+            (Phase::Stopping, _) if !runs => self.decided = self.decided.or(Some(status)),
             (
                 Phase::Preparing
                 | Phase::Running
-                | Phase::Delaying { .. }
-                | Phase::Stopping(_)
-                | Phase::Draining(_)
-                | Phase::Finishing { .. }
+                | Phase::Delaying
+                | Phase::Stopping
+                | Phase::Draining
+                | Phase::Finishing
                 | Phase::Done,
                 _,
             ) => {}
         }
     }
 
-    /// Whether the end of a command, with this status, is the end of the container.
-    fn decide(&mut self, status: ExitStatus) {
+    /// Whether the end of a command, with this status, is the end of the container: the others that
+    /// still run are asked then.
+    pub(super) fn decide(
+        &mut self,
+        role: Role,
+        status: ExitStatus,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        if self.life != Life::Running || self.decided.is_some() {
+            return;
+        }
         let Policy { exit_when, .. } = self.policy;
         let is_main_missing =
             matches!(self.commands.first(), Some(Command { state: State::NotStarted(_), .. }));
-        let over = match (self.phase, exit_when) {
-            (Phase::Running, ExitWhen::Any) => true,
-            (Phase::Running, ExitWhen::Watched) => {
+        let over = match exit_when {
+            ExitWhen::Any => self.stop.is_none() || role == Role::Main,
+            ExitWhen::Main => role == Role::Main,
+            ExitWhen::Watched => {
+                // Once a stop was asked for, nobody starts any more.
+                let is_over = |command: &Command| {
+                    command.status().is_some()
+                        || (self.stop.is_some() && command.state == State::Waiting)
+                };
                 let mut watched = self.commands.iter().filter(|command| command.role.is_watched());
-                is_main_missing || watched.all(|command| command.status().is_some())
+                is_main_missing || watched.all(is_over)
             }
-            // Once a stop was asked for, all are waited for.
-            (Phase::Delaying { .. } | Phase::Stopping(_), _) => !self
-                .commands
-                .iter()
-                .any(|command| command.role.is_beside() && command.child().is_some()),
-            (Phase::Preparing | Phase::Draining(_) | Phase::Finishing { .. } | Phase::Done, _) => {
-                false
-            }
+            ExitWhen::Empty => is_main_missing,
         };
-        if over && self.decided.is_none() {
-            let unasked = exit_when == ExitWhen::Any && self.phase == Phase::Running;
+        if over {
+            let unasked = exit_when == ExitWhen::Any && self.stop.is_none();
             self.decided = Some(if unasked { status } else { self.status() });
+            self.ask_others(now, out);
         }
     }
 
     /// The status of a container whose commands have ended.
     pub(super) fn status(&self) -> ExitStatus {
         let counts = |command: &&Command| match self.policy.exit_when {
-            ExitWhen::Any => command.role == Role::Main,
+            ExitWhen::Any | ExitWhen::Main => command.role == Role::Main,
             ExitWhen::Watched => command.role.is_watched(),
+            ExitWhen::Empty => command.role.is_beside(),
         };
         let mut statuses = self.commands.iter().filter(counts).filter_map(Command::status);
         statuses.find(|status| *status != ExitStatus::SUCCESS).unwrap_or(ExitStatus::SUCCESS)

@@ -1,7 +1,7 @@
 //! What the supervisor is told.
 
 use super::CommandId;
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::signal::{Received, Signal};
 use crate::status::{ExitStatus, Termination};
 
@@ -14,30 +14,38 @@ pub enum Event {
     Started(CommandId, Pid),
     /// A command's child has executed its program, if it has not died meanwhile.
     Executed(CommandId, Pid),
-    /// A command could not be started, or its child has ended for it could not execute its program;
-    /// the status stands for that.
+    /// A command could not be started, or its child has exited because it could not execute its
+    /// program; the status stands for that.
     NotStarted(CommandId, ExitStatus),
     /// A signal arrived.
     Signaled(Received),
-    /// The kernel has killed so many processes of the container, one at least, for want of memory.
+    /// The kernel has killed so many processes of the container, one at least, because memory ran
+    /// out.
     OutOfMemory(u64),
-    /// A child has ended and was reaped.
+    /// A command's child has ended and was reaped.
     Reaped(Pid, Termination),
     /// A child was suspended by a signal.
     Suspended(Pid, Signal),
-    /// The main child has the terminal's foreground now, for which it was stopped.
+    /// The main child has the terminal's foreground now, for which it was suspended.
     TerminalLent,
-    /// We had no terminal to lend to the main child, which this signal has stopped.
+    /// We had no terminal to lend to the main child, which this signal has suspended.
     TerminalNotLent(Signal),
-    /// The main child is stopped by this signal, but we could not stop with it: nobody above us
-    /// could continue us.
+    /// The main child is suspended by this signal, but we could not suspend with it: nobody above
+    /// us could continue us.
     NotSuspended(Signal),
-    /// A stopped child was continued.
+    /// A suspended child was continued.
     Continued(Pid),
     /// Nothing is left to reap now, but children live.
-    ChildrenLeft,
+    ChildrenLeft {
+        /// Some have died since this was told last.
+        died: bool,
+    },
     /// We have no child at all.
     NoChildren,
+    /// A look at the processes has found none but us.
+    NobodyLeft,
+    /// SIGKILL was refused: none of those that it was for is ours to signal.
+    NotKilled,
     /// Time has passed, maybe as much as [`Supervisor::deadline`](super::Supervisor::deadline)
     /// says.
     CheckDeadline,

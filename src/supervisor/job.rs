@@ -1,39 +1,38 @@
-//! Job control: what becomes of us, and of the terminal, when the main child is stopped, or a
+//! Job control: what becomes of us, and of the terminal, when the main child is suspended, or a
 //! command that runs while there is none.
 
 use std::time::Duration;
 
 use super::commands::Child;
-use super::{Action, Out, Phase, Supervisor, Target, Time};
+use super::{Action, Life, Out, Supervisor, Target, Time};
 use crate::config::{Placement, Policy, Role};
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::signal::Signal;
 
-/// What becomes of us when the main child is stopped.
+/// What becomes of us when the main child is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobControl {
     /// Nobody here does job control: nothing.
     Absent,
-    /// A shell above us does: stop as well, so that it sees its job stopped.
+    /// A shell above us does: suspend as well, so that it sees its job stopped.
     Above,
-    /// There is a terminal, but nobody above us in its session who could `fg` anything: a stop
-    /// typed there is undone.
+    /// There is a terminal, but nobody above us in its session who could `fg` anything: a ^Z typed
+    /// there is undone.
     NobodyAbove,
 }
 
-/// A stop that comes later than this after our SIGTSTP is not its effect.
-const WANTED: Duration = Duration::from_secs(1);
+/// A suspension that comes later than this after our SIGTSTP is not its effect.
+const EFFECT_OF_TSTP: Duration = Duration::from_secs(1);
 
 impl Supervisor {
-    pub(super) fn stopped(&mut self, pid: Pid, signal: Signal, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn suspended(&mut self, pid: Pid, signal: Signal, now: Time, out: &mut Vec<Action>) {
         let Policy { placement, .. } = self.policy;
-        let stopping = matches!(self.phase, Phase::Stopping(_));
         let Some((role, child)) = self.children_mut().find(|(_, child)| child.pid == pid) else {
             return;
         };
-        child.stopped = true;
-        // It may have stopped before it was asked to end: we hear of signals first.
-        if stopping && !std::mem::replace(&mut child.continued, true) {
+        child.suspended = true;
+        // It may have been suspended before it was asked to exit: we hear of signals first.
+        if child.asked.is_some() && !std::mem::replace(&mut child.continued, true) {
             return out.send(placement.job(pid), Signal::CONT);
         }
         if !role.is_job() {
@@ -46,16 +45,18 @@ impl Supervisor {
         {
             return out.push(Action::LendTerminal(signal));
         }
-        self.job_is_stopped(signal, now, out);
+        self.job_is_suspended(signal, now, out);
     }
 
     /// It is, and the terminal cannot help it.
-    pub(super) fn job_is_stopped(&mut self, signal: Signal, now: Time, out: &mut Vec<Action>) {
+    pub(super) fn job_is_suspended(&mut self, signal: Signal, now: Time, out: &mut Vec<Action>) {
         let Some((_, job)) = self.children_mut().filter(|(role, _)| role.is_job()).last() else {
             return;
         };
-        let wanted = job.stop_sent.take().is_some_and(|sent| now.saturating_sub(sent) <= WANTED);
-        let running = matches!(self.phase, Phase::Preparing | Phase::Running);
+        let wanted =
+            job.tstp_sent.take().is_some_and(|sent| now.saturating_sub(sent) <= EFFECT_OF_TSTP);
+        // What comes last is short: it goes on.
+        let running = matches!(self.life, Life::Preparing | Life::Running);
         match self.job_control {
             JobControl::Above if running => out.push(Action::Suspend(signal)),
             // Only SIGTSTP: a background job stopped for its terminal access would stop again at
@@ -70,7 +71,7 @@ impl Supervisor {
     }
 
     pub(super) fn not_suspended(&self, signal: Signal, out: &mut Vec<Action>) {
-        if signal == Signal::TSTP && self.job().is_some_and(|job| job.stopped) {
+        if signal == Signal::TSTP && self.job().is_some_and(|job| job.suspended) {
             self.continue_job(out);
         }
     }
@@ -87,7 +88,7 @@ impl Supervisor {
 
     pub(super) fn continued(&mut self, pid: Pid) {
         if let Some((_, child)) = self.children_mut().find(|(_, child)| child.pid == pid) {
-            child.stopped = false;
+            child.suspended = false;
         }
     }
 }

@@ -2,77 +2,102 @@
 //!
 //! **Contract.** The caller feeds each event with the time at which it handles it, and performs the
 //! returned actions in their order. How that went is no event, least of all a failed `kill`: the
-//! truth comes from wait(2). (Only what nobody else would tell is answered at once: whether a
-//! command was started, and what has become of the terminal.) [`Event::Begun`] comes first. In each
-//! wake-up the caller feeds the signals first, then what wait(2) told, then [`Event::ChildrenLeft`]
-//! or [`Event::NoChildren`], and last [`Event::CheckDeadline`], which counts only if
-//! [`Supervisor::deadline`] has come: a child that died in time is never killed for being late.
+//! truth comes from wait(2). (Only what nobody else would tell is answered: whether a command was
+//! started, what has become of the terminal, that SIGKILL was refused, that nobody is left of those
+//! who are nobody's children.) [`Event::Begun`] comes first. In each wake-up the caller feeds the
+//! signals first, then what wait(2) told, then [`Event::ChildrenLeft`] or [`Event::NoChildren`],
+//! and last [`Event::CheckDeadline`], which counts only if [`Supervisor::deadline`] has come: a
+//! child that died in time is never killed for being late.
+//!
+//! **One way to the end.** A container lives through these steps, whatever ends it:
 //!
 //! ```text
-//!               stop signal                 delay over, or a second one
-//!     Running ───────────────► Delaying ──────────────────────────────┐
-//!     ▲  │   └───────(no delay)───────────────────────────────────────▼
-//!     │  │                        │        Stopping: Grace ──kill-after──► Killed
-//!     │  │                        │            ▲       │                     │
-//!  Preparing ──── stop signal ────┼────────────┘       │                     │
-//!     │  │                        │                    │                     │
-//!     └──┴── the end is decided ──┴────────────────────┴─────────────────────┤
-//!                                                                            ▼
-//!          ┌─────── nobody is left ───────── Draining: Grace ────drain────► Killed
-//!          ▼                                                                 │
-//!      Finishing ◄─────────────────────── nobody is left, or last wait ──────┘
-//!          │
-//!          └──── the commands after all others have ended ────► Done
+//!   Preparing ──► Running ──► Draining ──► Finishing ──► Done
+//!   --before      commands    the rest     --after
 //! ```
+//!
+//! That a stop was asked for is a fact beside that, with a clock of its own ([`Stop`]): it is held
+//! for `--stop-delay`, goes out once to each command, and ends in SIGKILL. When the end is decided
+//! and other commands still run, they are asked in the same way, whoever has asked for the end. When
+//! none is left, the drain asks the remaining processes (see [`charges`] for whom and when).
 #![forbid(unsafe_code)]
 
 mod actions;
+pub mod charges;
 mod commands;
+mod draining;
 mod event;
 #[cfg(test)]
 mod explorer;
 mod job;
 mod phase;
-mod stop;
+mod stopping;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-pub use actions::{Action, Ending, Notice, Target};
+pub use actions::{Action, DrainSignals, Ending, Moment, Notice, Target};
 use commands::{Command, State};
 pub use commands::{CommandId, MAIN};
+use draining::Drain;
 pub use event::Event;
 pub use job::JobControl;
-pub use phase::{Ladder, Phase, Time};
+pub use phase::{Phase, Time};
+use stopping::Stop;
 
-use crate::config::{Placement, Policy, Role};
-use crate::pid::Pid;
+use crate::config::{AskWith, Placement, Policy, Role};
+use crate::process::Pid;
 use crate::signal::{Received, Sender, Signal};
 use crate::status::ExitStatus;
 
 /// How long to wait for the effect of a SIGKILL: a process in uninterruptible sleep must not hold
 /// the container.
-pub const LAST_WAIT: Duration = Duration::from_secs(1);
+pub const KILL_WAIT: Duration = Duration::from_secs(1);
 
 /// The state machine of an init.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Supervisor {
     policy: Policy,
     job_control: JobControl,
-    phase: Phase,
+    life: Life,
     /// The main one first.
     commands: Vec<Command>,
-    /// The signal that the stop sent, or that the stop command stands for.
-    stop_signal: Option<Received>,
+    /// A stop was asked for, or the other commands are asked since the end is decided.
+    stop: Option<Stop>,
     /// The exit status; `Some` from when the end is decided, and never changed.
     decided: Option<ExitStatus>,
-    /// The container stops because it was out of memory.
+    /// What makes it 137 after all.
+    killed: Killed,
+    /// Whoever types ^C may mean the commands, and not the container: stdin is a terminal.
+    interactive: bool,
+}
+
+/// Where in its life the container is, apart from a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Life {
+    Preparing,
+    Running,
+    Draining(Drain),
+    /// The commands after all others run, until then.
+    Finishing {
+        until: Time,
+    },
+    Done,
+}
+
+/// What makes the exit status 137.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Killed {
+    /// The container stops because memory ran out.
     out_of_memory: bool,
+    /// The main command, by our SIGKILL, after another had decided for success.
+    main: bool,
 }
 
 impl Supervisor {
-    /// An init of commands of these roles, the main one first. Nothing is started yet.
+    /// An init of these commands, the main one first; without any it only holds the namespaces.
+    /// Nothing is started yet.
     #[must_use]
     pub fn new(
         policy: Policy,
@@ -83,18 +108,40 @@ impl Supervisor {
         Self {
             policy,
             job_control,
-            phase: Phase::Preparing,
+            life: Life::Preparing,
             commands,
-            stop_signal: None,
+            stop: None,
             decided: None,
-            out_of_memory: false,
+            killed: Killed::default(),
+            interactive: false,
         }
+    }
+
+    /// stdin is a terminal: ^C may be meant for the commands, and not for the container.
+    #[must_use]
+    pub fn interactive(mut self) -> Self {
+        self.interactive = true;
+        self
+    }
+
+    /// Whether a drain may ask anybody.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        !self.asks_nobody() && self.policy.ask_with != AskWith::Nothing
     }
 
     /// Where in its life the container is.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.phase
+        match (self.life, &self.stop) {
+            (Life::Preparing | Life::Running, Some(Stop { held: Some(_), .. })) => Phase::Delaying,
+            (Life::Preparing | Life::Running, Some(_)) => Phase::Stopping,
+            (Life::Preparing, None) => Phase::Preparing,
+            (Life::Running, None) => Phase::Running,
+            (Life::Draining(_), _) => Phase::Draining,
+            (Life::Finishing { .. }, _) => Phase::Finishing,
+            (Life::Done, _) => Phase::Done,
+        }
     }
 
     /// The main child's pid until it is reaped.
@@ -112,29 +159,25 @@ impl Supervisor {
     /// How many actions may follow from one event.
     #[must_use]
     pub fn most_actions(&self) -> usize {
-        // Each command gets two signals, and the drain is logged, with two more; so is what came
-        // before it.
-        2 * self.commands.len() + 7
+        // Each command gets two signals, and the rest is about the end of one and what follows.
+        2 * self.commands.len() + 8
     }
 
     /// When [`Event::CheckDeadline`] is due; `None`: nothing is timed.
     #[must_use]
     pub fn deadline(&self) -> Option<Time> {
-        match self.phase {
-            Phase::Preparing | Phase::Running | Phase::Done => None,
-            Phase::Delaying { until, .. } => Some(until),
-            Phase::Finishing { until } => until,
-            Phase::Stopping(ladder) | Phase::Draining(ladder) => match ladder {
-                Ladder::Grace { until, .. } => until,
-                Ladder::Killed { until, .. } => Some(until),
-            },
+        match &self.life {
+            Life::Preparing | Life::Running => self.stop.as_ref().and_then(Stop::deadline),
+            Life::Draining(drain) => drain.deadline(),
+            Life::Finishing { until } => Some(*until),
+            Life::Done => None,
         }
     }
 
     /// Takes one event, handled at `now`, and adds what to do to `out`, at most
     /// [`Supervisor::most_actions`].
     pub fn handle(&mut self, event: Event, now: Time, out: &mut Vec<Action>) {
-        if self.phase == Phase::Done {
+        if self.life == Life::Done {
             return;
         }
         match event {
@@ -145,16 +188,18 @@ impl Supervisor {
             Event::Signaled(received) => self.signaled(received, now, out),
             Event::OutOfMemory(kills) => self.ran_out_of_memory(kills, out),
             Event::Reaped(pid, termination) => self.reaped(pid, termination, now, out),
-            Event::Suspended(pid, signal) => self.stopped(pid, signal, now, out),
+            Event::Suspended(pid, signal) => self.suspended(pid, signal, now, out),
             Event::TerminalLent => self.continue_job(out),
-            Event::TerminalNotLent(signal) => self.job_is_stopped(signal, now, out),
+            Event::TerminalNotLent(signal) => self.job_is_suspended(signal, now, out),
             Event::NotSuspended(signal) => self.not_suspended(signal, out),
             Event::Continued(pid) => self.continued(pid),
-            Event::ChildrenLeft => self.children_left(now, out),
-            Event::NoChildren => self.nobody_is_left(now, out),
+            Event::ChildrenLeft { died } => self.children_left(died, now, out),
+            Event::NoChildren => self.no_children(now, out),
+            Event::NobodyLeft => self.nobody_left(out),
+            Event::NotKilled => self.not_killed(now),
             Event::CheckDeadline => {
                 if self.deadline().is_some_and(|deadline| deadline <= now) {
-                    self.elapsed(now, out);
+                    self.time_is_up(now, out);
                 }
             }
         }
@@ -176,9 +221,13 @@ impl Supervisor {
         }
         // What was received decides whether a stop begins; but one that is rewritten to nothing
         // does not even that.
-        if let Some(rewritten) = self.policy.rewrite.apply(received) {
-            if !self.has_reached_the_command(received) {
-                self.pass_on(received, rewritten, now, out);
+        if let Some(rewritten) = self.policy.rewrite.apply(received)
+            && !self.has_reached_the_command(received)
+        {
+            if self.policy.stop_on.contains(signal) {
+                self.stop_signal(received, rewritten, now, out);
+            } else {
+                self.forward(rewritten, now, out);
             }
         }
         if self.policy.suspend_on.contains(signal) {
@@ -195,53 +244,40 @@ impl Supervisor {
             && typed.contains(&received.signal)
     }
 
-    fn pass_on(
-        &mut self,
-        received: Received,
-        rewritten: Received,
-        now: Time,
-        out: &mut Vec<Action>,
-    ) {
-        let stops = self.policy.stop_on.contains(received.signal);
-        match self.phase {
-            // Nobody is asked to exit: the processes here are those of other containers.
-            Phase::Running if stops && self.holds() => self.exit(ExitStatus::SUCCESS, out),
-            Phase::Running if stops && !self.policy.stop_delay.is_zero() => {
-                let delay = self.policy.stop_delay;
-                out.push(Action::Tell(Notice::StopAsked(received.signal, delay)));
-                self.phase = Phase::Delaying { held: rewritten, until: now.saturating_add(delay) };
-            }
-            // Nothing is served yet: there is nothing to wait for.
-            Phase::Preparing | Phase::Running if stops => {
-                out.push(Action::Tell(Notice::StopAsked(received.signal, Duration::ZERO)));
-                self.stop(rewritten, now, out);
-            }
-            Phase::Delaying { held, .. } if stops => self.stop(held, now, out),
-            Phase::Preparing
-            | Phase::Running
-            | Phase::Delaying { .. }
-            | Phase::Stopping(_)
-            | Phase::Finishing { .. } => {
-                self.forward(rewritten, now, out);
-            }
-            Phase::Draining(Ladder::Grace { .. }) => out.send(Target::Everyone, rewritten),
-            Phase::Draining(Ladder::Killed { .. }) | Phase::Done => {}
+    /// What is no stop signal is for the main command alone: what means "reload" to it kills its
+    /// helper. Job control is for what runs in its place.
+    fn forward(&mut self, received: Received, now: Time, out: &mut Vec<Action>) {
+        let signal = received.signal;
+        let job_control = [Signal::CONT, Signal::TSTP, Signal::TTIN, Signal::TTOU, Signal::WINCH];
+        let is_job_control = job_control.contains(&signal);
+        if self.life == Life::Preparing && !is_job_control {
+            return out.tell(Notice::Dropped(signal));
         }
+        self.pass(
+            received,
+            now,
+            |role| role == Role::Main || (is_job_control && role.is_job()),
+            out,
+        );
     }
 
-    /// To each command that runs. The stop command is nobody's to signal: it is itself the answer
-    /// to one.
-    fn forward(&mut self, received: Received, now: Time, out: &mut Vec<Action>) {
+    /// Sends it on to the commands of these roles.
+    fn pass(
+        &mut self,
+        received: Received,
+        now: Time,
+        to: impl Fn(Role) -> bool,
+        out: &mut Vec<Action>,
+    ) {
         let Policy { forward_to, placement, .. } = self.policy;
-        for (_, child) in self.children_mut().filter(|(role, _)| *role != Role::Stop) {
-            child.sends(received, now);
+        for (_, child) in self.children_mut().filter(|(role, _)| to(*role)) {
+            child.gets(received, now);
             // The terminal stops the whole group; continuing its leader alone would leave the rest
             // behind.
-            let continues = received.signal == Signal::CONT && child.stopped;
-            out.send(
-                if continues { placement.job(child.pid) } else { child.target(forward_to) },
-                received,
-            );
+            let continues = received.signal == Signal::CONT && child.suspended;
+            let target =
+                if continues { placement.job(child.pid) } else { child.target(forward_to) };
+            out.send(target, received);
         }
     }
 }

@@ -20,6 +20,9 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+/// Children live, and none has died.
+const LEFT: Event = Event::ChildrenLeft { died: false };
+
 /// A supervisor and its clock.
 struct Story(Supervisor, Time);
 
@@ -50,6 +53,12 @@ impl Story {
         self.on(Event::Signaled(signal.into()))
     }
 
+    /// Whether SIGKILL goes to everyone at this time, after what else is due.
+    fn drained_to_the_end(&mut self) -> bool {
+        let kills = |actions: Vec<Action>| actions.contains(&kill(Target::Everyone));
+        (0..4).any(|_| kills(self.on(Event::CheckDeadline)))
+    }
+
     fn ends(&mut self) -> Vec<Action> {
         self.on(Event::Reaped(MAIN, Termination::Exited(4)))
     }
@@ -63,12 +72,22 @@ fn to_group(signal: Signal) -> Action {
     Action::Send(Target::Group(MAIN), signal.into())
 }
 
-fn to_all(signal: Signal) -> Action {
-    Action::Send(Target::Everyone, signal.into())
-}
-
 fn finish(code: u8) -> Action {
     Action::Finish(ExitStatus::from(Termination::Exited(code)))
+}
+
+fn ask(signal: Signal) -> Action {
+    Action::Ask(Target::Process(MAIN), signal.into())
+}
+
+fn kill(target: Target) -> Action {
+    Action::Kill(target)
+}
+
+/// The signals of the drain, and how long it is to half of its time.
+fn remaining(moment: Moment, until_half: Duration) -> Action {
+    let signals = DrainSignals { signal: Signal::TERM, to_catchers: None };
+    Action::AskRemaining { moment, signals, until_half }
 }
 
 #[test]
@@ -79,15 +98,53 @@ fn a_command_that_ends_alone_ends_the_container() {
 }
 
 #[test]
-fn leftovers_are_asked_then_killed_and_at_last_left() {
+fn what_remains_is_asked_then_killed_and_at_last_left() {
     let mut story = Story::new(Policy::default(), JobControl::Absent);
     story.ends();
-    assert_eq!(story.at(10).on(Event::ChildrenLeft), [to_all(Signal::TERM), to_all(Signal::CONT)]);
-    assert_eq!(story.0.deadline(), Some(seconds(15)));
-    assert_eq!(story.at(14).on(Event::CheckDeadline), []);
-    assert_eq!(story.at(15).on(Event::CheckDeadline), [to_all(Signal::KILL)]);
-    assert_eq!(story.on(Event::ChildrenLeft), [to_all(Signal::KILL)]);
+    assert_eq!(story.at(10).on(LEFT), [], "the last lines are read");
+    let pause = Duration::from_millis(100);
+    assert_eq!(story.0.deadline(), Some(seconds(10) + pause));
+    story.1 += pause;
+    let half = Duration::from_millis(2400);
+    assert_eq!(story.on(Event::CheckDeadline), [remaining(Moment::First, half)]);
+    assert_eq!(story.0.deadline(), Some(seconds(10) + pause * 2), "newcomers");
+    story.1 += pause;
+    assert_eq!(
+        story.on(Event::CheckDeadline),
+        [remaining(Moment::Newcomers, half.saturating_sub(pause))]
+    );
+    story.1 = Duration::from_millis(12_500);
+    assert_eq!(story.on(Event::CheckDeadline), [remaining(Moment::Half, Duration::ZERO)]);
+    story.1 = Duration::from_millis(13_750);
+    assert_eq!(story.on(Event::CheckDeadline), [remaining(Moment::ThreeQuarters, Duration::ZERO)]);
+    assert_eq!(story.at(15).on(Event::CheckDeadline), [kill(Target::Everyone)]);
+    assert_eq!(story.on(LEFT), [kill(Target::Everyone)]);
     assert_eq!(story.at(16).on(Event::CheckDeadline), [finish(4)]);
+}
+
+#[test]
+fn sigkill_is_waited_for_as_long_as_somebody_dies_of_it() {
+    let mut story = Story::new(Policy::default(), JobControl::Absent);
+    story.signal(Signal::TERM);
+    story.ends();
+    story.on(LEFT);
+    assert_eq!(story.at(5).on(Event::CheckDeadline), [kill(Target::Everyone)]);
+    story.1 += Duration::from_millis(900);
+    story.on(Event::ChildrenLeft { died: true });
+    assert_eq!(story.at(6).on(Event::CheckDeadline), []);
+    story.1 += Duration::from_millis(900);
+    assert_eq!(story.on(Event::CheckDeadline), [finish(4)]);
+}
+
+#[test]
+fn nobody_waits_for_a_sigkill_that_was_refused() {
+    let mut story = Story::new(Policy::default(), JobControl::Absent);
+    story.signal(Signal::TERM);
+    story.ends();
+    story.on(LEFT);
+    story.at(5).on(Event::CheckDeadline);
+    story.on(Event::NotKilled);
+    assert_eq!(story.on(Event::CheckDeadline), [finish(4)]);
 }
 
 #[test]
@@ -96,23 +153,114 @@ fn a_stop_escalates_once_and_a_second_stop_signal_does_not_restart_the_clock() {
         Policy { kill_after: Some(seconds(3)), ..Policy::default() },
         JobControl::Absent,
     );
-    assert_eq!(story.at(10).signal(Signal::TERM), [to_main(Signal::TERM)]);
+    assert_eq!(story.at(10).signal(Signal::TERM), [ask(Signal::TERM)]);
     assert_eq!(story.at(12).signal(Signal::INT), [to_main(Signal::INT)]);
-    assert_eq!(story.at(13).on(Event::CheckDeadline), [to_main(Signal::KILL)]);
+    assert_eq!(story.at(13).on(Event::CheckDeadline), [kill(Target::Process(MAIN))]);
     assert_eq!(story.on(Event::CheckDeadline), []);
 }
 
 #[test]
-fn a_grace_period_that_ends_after_the_drain_holds_for_the_leftovers_too() {
+fn the_drain_means_what_it_says_also_with_a_long_grace_period() {
     let policy =
         Policy { kill_after: Some(seconds(30)), drain: Some(seconds(5)), ..Policy::default() };
-    for (ended, until) in [(1, 30), (28, 33)] {
+    for ended in [1, 28] {
         let mut story = Story::new(policy.clone(), JobControl::Absent);
         story.signal(Signal::TERM);
         story.at(ended).ends();
-        story.on(Event::ChildrenLeft);
-        assert_eq!(story.0.deadline(), Some(seconds(until)), "ended at {ended}");
+        story.on(LEFT);
+        story.at(ended + 5);
+        assert!(story.drained_to_the_end(), "ended at {ended}");
     }
+}
+
+#[test]
+fn the_drain_of_a_stop_within_a_limit_lasts_to_the_limit() {
+    let policy = Policy { stop_limit: Some(seconds(9)), ..Policy::default() };
+    let mut story = Story::new(policy.clone(), JobControl::Absent);
+    story.at(1).signal(Signal::TERM);
+    story.at(2).ends();
+    story.on(LEFT);
+    story.at(9).on(Event::CheckDeadline);
+    story.on(Event::CheckDeadline);
+    story.on(Event::CheckDeadline);
+    assert_eq!(story.at(10).on(Event::CheckDeadline), [kill(Target::Everyone)]);
+
+    // After an end that nobody asked for the drain is its own, until somebody asks.
+    let mut story = Story::new(policy, JobControl::Absent);
+    story.ends();
+    story.at(20).on(LEFT);
+    story.at(21).signal(Signal::TERM);
+    story.at(25);
+    assert!(story.drained_to_the_end());
+}
+
+#[test]
+fn a_typed_interrupt_during_the_drain_escalates_and_no_other_signal_does() {
+    let mut story = Story::new(Policy::default(), JobControl::Absent);
+    story.signal(Signal::TERM);
+    story.ends();
+    story.on(LEFT);
+    assert_eq!(story.signal(Signal::INT), []);
+    assert_eq!(story.signal(Signal::TERM), []);
+    let typed = Event::Signaled(Received { from: Sender::Kernel, ..Signal::INT.into() });
+    assert_eq!(story.on(typed), [kill(Target::Everyone)]);
+}
+
+#[test]
+fn an_interrupt_that_everybody_survives_is_forgotten() {
+    let mut story = Story::new(Policy::default(), JobControl::Absent);
+    story.0 = story.0.clone().interactive();
+    assert_eq!(story.at(1).signal(Signal::INT), [ask(Signal::INT)]);
+    assert_eq!(story.0.phase(), Phase::Stopping);
+    assert_eq!(story.at(4).on(Event::CheckDeadline), []);
+    assert_eq!((story.0.phase(), story.0.deadline()), (Phase::Running, None));
+    assert_eq!(story.signal(Signal::TERM), [ask(Signal::TERM)], "begins anew");
+
+    let policy = Policy { kill_after: Some(seconds(9)), ..Policy::default() };
+    for (policy, signal) in [(policy, Signal::INT), (Policy::default(), Signal::TERM)] {
+        let mut story = Story::new(policy, JobControl::Absent);
+        story.0 = story.0.clone().interactive();
+        story.signal(signal);
+        story.at(4).on(Event::CheckDeadline);
+        assert_eq!(story.0.phase(), Phase::Stopping, "{signal}");
+    }
+}
+
+#[test]
+fn a_wrapper_that_died_of_the_stop_signal_passes_it_on_to_what_it_left() {
+    let rewrite = [(Signal::TERM, Some(QUIT))].into_iter().collect();
+    for (ending, to_catchers) in [
+        (Termination::Killed { signal: QUIT, core_dumped: false }, Some(QUIT)),
+        (Termination::Exited(0), None),
+    ] {
+        let policy = Policy { rewrite: Clone::clone(&rewrite), ..Policy::default() };
+        let mut story = Story::new(policy, JobControl::Absent);
+        story.signal(Signal::TERM);
+        story.on(Event::Reaped(MAIN, ending));
+        let signals = DrainSignals { signal: Signal::TERM, to_catchers };
+        let until_half = Duration::from_millis(2500);
+        let first = Action::AskRemaining { moment: Moment::First, signals, until_half };
+        assert_eq!(story.on(LEFT), [first]);
+    }
+}
+
+#[test]
+fn what_came_in_from_outside_is_asked_before_a_pause_ends_if_the_user_said_so() {
+    let hold = |drain| {
+        let policy = Policy { drain, ..Policy::default() };
+        let mut story = Story(Supervisor::new(policy, JobControl::Absent, []), Time::ZERO);
+        assert_eq!(story.on(Event::Begun), []);
+        assert_eq!(story.on(Event::NoChildren), [], "it only holds");
+        story
+    };
+    assert_eq!(hold(Some(Duration::ZERO)).signal(Signal::TERM), [finish(0)]);
+    let mut story = hold(Some(seconds(4)));
+    assert_eq!(story.signal(Signal::TERM), [remaining(Moment::First, seconds(2))]);
+    assert_eq!(story.on(Event::NoChildren), [], "they are nobody's children");
+    assert_eq!(story.on(Event::NobodyLeft), [finish(0)]);
+    let mut story = hold(Some(seconds(4)));
+    story.signal(Signal::TERM);
+    assert_eq!(story.at(4).on(Event::CheckDeadline), [kill(Target::Everyone), finish(0)]);
 }
 
 #[test]
@@ -122,12 +270,12 @@ fn a_held_stop_signal_goes_out_once_at_the_end_of_the_delay_or_on_a_second_one()
     let mut story = Story::new(policy.clone(), JobControl::Absent);
     assert_eq!(story.at(1).signal(Signal::TERM), []);
     assert_eq!(story.at(2).signal(Signal::HUP), [to_main(Signal::HUP)]);
-    assert_eq!(story.at(6).on(Event::CheckDeadline), [to_main(Signal::TERM)]);
+    assert_eq!(story.at(6).on(Event::CheckDeadline), [ask(Signal::TERM)]);
     assert_eq!(story.0.deadline(), Some(seconds(8)));
 
     let mut story = Story::new(policy, JobControl::Absent);
     story.at(1).signal(Signal::TERM);
-    assert_eq!(story.at(2).signal(Signal::INT), [to_main(Signal::TERM)]);
+    assert_eq!(story.at(2).signal(Signal::INT), [ask(Signal::TERM)]);
     assert_eq!(story.0.deadline(), Some(seconds(4)));
 }
 
@@ -141,7 +289,7 @@ fn only_the_stop_signals_of_the_policy_start_a_stop() {
     let mut story = Story::new(policy, JobControl::Absent);
     assert_eq!(story.signal(Signal::TERM), [to_main(Signal::TERM)]);
     assert_eq!(story.0.phase(), Phase::Running);
-    assert_eq!(story.signal(QUIT), [to_main(QUIT)]);
+    assert_eq!(story.signal(QUIT), [ask(QUIT)]);
     assert_eq!(story.0.deadline(), Some(seconds(1)));
 }
 
@@ -150,7 +298,7 @@ fn a_stop_signal_for_everyone_leaves_other_signals_with_the_child() {
     let mut story =
         Story::new(Policy { stop_everyone: true, ..Policy::default() }, JobControl::Absent);
     assert_eq!(story.signal(Signal::HUP), [to_main(Signal::HUP)]);
-    assert_eq!(story.signal(Signal::TERM), [to_all(Signal::TERM)]);
+    assert_eq!(story.signal(Signal::TERM), [Action::Ask(Target::Everyone, Signal::TERM.into())]);
 }
 
 #[test]
@@ -166,11 +314,11 @@ fn the_received_signal_starts_a_stop_and_the_rewritten_one_goes_out() {
     assert_eq!(story.0.phase(), Phase::Running);
     assert_eq!(story.signal(QUIT), [to_main(Signal::HUP)]);
     assert_eq!(story.0.phase(), Phase::Running);
-    assert_eq!(story.signal(Signal::TERM), [to_main(QUIT)]);
+    assert_eq!(story.signal(Signal::TERM), [ask(QUIT)]);
     assert_eq!(story.0.deadline(), Some(seconds(1)));
     story.ends();
-    assert_eq!(story.on(Event::ChildrenLeft), [to_all(Signal::TERM), to_all(Signal::CONT)]);
-    assert_eq!(story.signal(Signal::TERM), [to_all(QUIT)]);
+    story.on(LEFT);
+    assert_eq!(story.signal(Signal::TERM), [], "nobody is there for it");
 }
 
 #[test]
@@ -187,7 +335,7 @@ fn a_payload_travels_with_its_signal() {
 fn a_stopped_child_that_is_asked_to_stop_is_continued() {
     let mut story = Story::new(Policy::default(), JobControl::Absent);
     story.on(Event::Suspended(MAIN, Signal::STOP));
-    assert_eq!(story.signal(Signal::TERM), [to_main(Signal::TERM), to_group(Signal::CONT)]);
+    assert_eq!(story.signal(Signal::TERM), [ask(Signal::TERM), to_group(Signal::CONT)]);
     story.on(Event::Continued(MAIN));
     assert_eq!(story.signal(Signal::TERM), [to_main(Signal::TERM)]);
 }
@@ -249,7 +397,7 @@ fn a_main_child_in_uninterruptible_sleep_does_not_hold_the_others() {
     story.at(1).on(Event::CheckDeadline);
     assert_eq!(
         story.at(2).on(Event::CheckDeadline),
-        [Action::ReclaimTerminal, to_all(Signal::TERM), to_all(Signal::CONT)]
+        [Action::ReclaimTerminal, remaining(Moment::First, Duration::from_millis(2500))]
     );
     assert_eq!(story.on(Event::Reaped(MAIN, Termination::Exited(0))), []);
     assert_eq!(story.on(Event::NoChildren), [finish(137)]);
@@ -291,12 +439,12 @@ fn what_is_typed_reaches_a_command_in_our_group_without_us() {
 }
 
 #[test]
-fn a_farewell_goes_to_the_group_of_a_child_that_has_ended() {
+fn a_term_group_at_exit_goes_to_the_group_of_a_child_that_has_ended() {
     let rewrite = [(Signal::TERM, Some(QUIT))].into_iter().collect();
     let mut story = Story::new(
-        Policy { farewell: true, rewrite, drain: seconds(0).into(), ..Policy::default() },
+        Policy { term_group_at_exit: true, rewrite, drain: seconds(0).into(), ..Policy::default() },
         JobControl::Absent,
     );
     assert_eq!(story.ends(), [Action::ReclaimTerminal, to_group(QUIT)]);
-    assert_eq!(story.on(Event::ChildrenLeft), [finish(4)]);
+    assert_eq!(story.on(Event::ChildrenLeft { died: false }), [finish(4)]);
 }

@@ -1,21 +1,23 @@
-//! Sending signals to every process in the container.
+//! Every process in the container: looking at them, and sending them signals.
 //!
-//! As PID 1 that is `kill(-1)`. Anywhere else `kill(-1)` would hit other containers, or the user's
-//! whole session: there it means our own descendants, found through /proc.
+//! As PID 1 that is everyone in the namespace. Anywhere else `kill(-1)` would hit other containers,
+//! or the user's whole session: there it means our own descendants, found through /proc.
+
+use nix::errno::Errno;
 
 use super::kill::{self, ignore_gone};
-use super::process_table::ProcessTable;
+use super::process_table::{self, Detail};
 use super::{descriptors, process};
-use crate::pid::Pid;
+use crate::process::{Identity, Pid, Process};
 use crate::signal::Signal;
 use crate::status::Leftovers;
 
 /// How to reach everyone, decided at the start.
 pub enum Broadcast {
-    /// We are PID 1: `kill(-1)`.
+    /// We are PID 1.
     Namespace,
-    /// Our descendants. Without a usable /proc: the process groups of these leaders, and that is
-    /// all that we know.
+    /// Our descendants. Without a usable /proc: the process groups of these leaders, as long as
+    /// they are not reaped, and that is all that we know.
     Descendants(Vec<Pid>),
 }
 
@@ -37,36 +39,86 @@ impl Broadcast {
         }
     }
 
-    /// Sends a signal to everyone but us; that nobody is there is no error.
+    /// A command was reaped: the number of its group may be anybody's by now.
+    pub fn remove(&mut self, leader: Pid) {
+        if let Self::Descendants(leaders) = self {
+            leaders.retain(|kept| *kept != leader);
+        }
+    }
+
+    /// All processes but us, with what each would do with `signal`.
     ///
-    /// SIGKILL goes to each direct child and to its group: what they leave behind comes to us, so
-    /// that sending it again until no child is left ends even a fork bomb, which the scan of
-    /// /proc alone does not.
+    /// # Errors
+    /// Where /proc is missing or of another PID namespace, or cannot be read to its end.
+    pub fn look(&self, signal: Signal) -> nix::Result<Vec<Process>> {
+        self.look_at(Detail::Signals(signal))
+    }
+
+    fn look_at(&self, detail: Detail) -> nix::Result<Vec<Process>> {
+        let is_pid_1 = matches!(self, Self::Namespace);
+        descriptors::with_spare(|| process_table::look(detail, is_pid_1))
+    }
+
+    /// The pids of our own children, zombies too; `None` where the kernel does not tell.
+    #[must_use]
+    pub fn own_children(&self) -> Option<Vec<i32>> {
+        descriptors::with_spare(process_table::own_children)
+    }
+
+    /// Sends a signal to everyone but us; that nobody is there is no error.
     ///
     /// # Errors
     /// The first error of kill(2) other than `ESRCH`.
     pub fn signal(&self, signal: Signal) -> nix::Result<()> {
         match self {
             Self::Namespace => ignore_gone(kill::kill(-1, signal)),
-            Self::Descendants(leaders) => descriptors::with_spare(|| match ProcessTable::read() {
-                Some(table) => table.signal(signal),
-                None => leaders
+            Self::Descendants(leaders) => match self.look_at(Detail::Existence) {
+                Ok(all) => all
                     .iter()
-                    .map(|leader| ignore_gone(kill::group(*leader, signal.into())))
+                    .map(|process| process_table::signal(process.identity(), signal))
                     .fold(Ok(()), Result::and),
-            }),
+                Err(_) => signal_groups(leaders, signal),
+            },
         }
+    }
+
+    /// SIGKILL to everyone but us. To be sent again until nobody is left: what is forked meanwhile
+    /// is not met, and what the dead leave behind is ours only then.
+    ///
+    /// # Errors
+    /// `EPERM` and the like if nobody could be killed of those that are there.
+    pub fn kill(&self) -> nix::Result<()> {
+        match self {
+            Self::Namespace => ignore_gone(kill::kill(-1, Signal::KILL)),
+            Self::Descendants(leaders) => {
+                match descriptors::with_spare(process_table::kill_descendants) {
+                    Err(Errno::EPERM) => Err(Errno::EPERM),
+                    Err(_) => signal_groups(leaders, Signal::KILL),
+                    Ok(()) => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Sends a signal to this very process, and nobody else who has its pid by now.
+    ///
+    /// # Errors
+    /// As kill(2), but that it is gone.
+    pub fn signal_one(&self, who: Identity, signal: Signal) -> nix::Result<()> {
+        descriptors::with_spare(|| process_table::signal(who, signal))
     }
 
     /// Who would get a signal now; `None` where /proc does not tell.
     #[must_use]
     pub fn leftovers(&self) -> Option<Leftovers> {
-        let table = descriptors::with_spare(ProcessTable::read)?;
-        let is_left = |ours| matches!(self, Self::Namespace) || ours == Some(true);
-        let left = || table.living().filter(|entry| is_left(entry.ours));
-        Some(Leftovers {
-            count: left().count(),
-            names: left().take(Leftovers::MOST_NAMES).map(|entry| entry.name.to_string()).collect(),
-        })
+        let all = self.look_at(Detail::Existence).ok()?;
+        let living = || all.iter().filter(|process| process.lives);
+        let names = living().take(Leftovers::MOST_NAMES).map(|process| process.name.to_string());
+        Some(Leftovers { count: living().count(), names: names.collect() })
     }
+}
+
+fn signal_groups(leaders: &[Pid], signal: Signal) -> nix::Result<()> {
+    let sent = leaders.iter().map(|leader| ignore_gone(kill::group(*leader, signal.into())));
+    sent.fold(Ok(()), Result::and)
 }

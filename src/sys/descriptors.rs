@@ -1,5 +1,6 @@
 //! Descriptors: what was inherited is passed on untouched, and then let go.
 
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -51,6 +52,12 @@ pub fn release_inherited<const COUNT: usize>(kept: [Option<BorrowedFd>; COUNT]) 
     }
 }
 
+/// Whether stdin is a terminal (isatty(3)).
+#[must_use]
+pub fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// The working directory, to be entered again by a command that starts later.
 #[must_use]
 pub fn working_directory() -> Option<OwnedFd> {
@@ -94,11 +101,11 @@ fn close_range(first: RawFd, last: RawFd) {
         let _ = close(descriptor);
     };
     match directory::numbers(c"/proc/self/fd") {
-        Some(open) => open
+        Ok(open) => open
             .into_iter()
             .filter(|descriptor| (first..=last).contains(descriptor))
             .for_each(close),
-        None => (first..=last.min(LAST_GUESS)).for_each(close),
+        Err(_) => (first..=last.min(LAST_GUESS)).for_each(close),
     }
 }
 

@@ -3,6 +3,7 @@
 use nix::errno::Errno;
 use nix::unistd::getpid;
 
+use crate::process::Pid;
 use crate::signal::Signal;
 use crate::status::ExitStatus;
 
@@ -10,6 +11,13 @@ use crate::status::ExitStatus;
 pub fn exit(status: ExitStatus) -> ! {
     // SAFETY: a plain number, and no return.
     unsafe { libc::_exit(status.code().into()) }
+}
+
+/// Our pid.
+#[must_use]
+pub fn own_pid() -> Pid {
+    // A process always has one.
+    Pid::from_raw(getpid().as_raw()).unwrap_or(Pid::INIT)
 }
 
 /// Whether we are the init of our PID namespace.

@@ -1,144 +1,191 @@
-//! The processes that /proc shows.
+//! The processes that /proc shows: everyone in our PID namespace, or our own descendants.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
-use std::fmt::{self, Display};
+use std::fmt::Display;
+use std::io::Write;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{OFlag, open, readlink};
 use nix::sys::stat::Mode;
 use nix::unistd::{getpid, read};
 
 use super::directory;
 use super::kill::{self, ignore_gone};
-use crate::pid::Pid;
-use crate::signal::Signal;
+use crate::process::{Identity, Name, Pid, Process};
+use crate::signal::{Signal, SignalSet};
 
-/// One process, as /proc/PID/stat tells (proc_pid_stat(5)).
+/// How much to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pid: i32,
-    parent: i32,
-    group: i32,
-    /// In clock ticks since boot: with the pid it names a process for good.
-    started: u64,
-    /// Not a zombie, nor a thread of the kernel.
-    lives: bool,
-    pub(super) name: Name,
-    /// Whether it descends from us; `None` if that cannot be known, for a process between us has
-    /// ended while we looked.
-    pub(super) ours: Option<bool>,
+pub enum Detail {
+    /// /proc/PID/stat alone: who there is.
+    Existence,
+    /// What each would do with a signal too; and whether it reads a pipe, of those that this one
+    /// would only kill.
+    Signals(Signal),
 }
 
-/// A process's name, at most 15 bytes of anything (proc_pid_comm(5)).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Name([u8; 15]);
+/// All processes but us: as PID 1 everyone in the namespace, else our descendants.
+///
+/// # Errors
+/// `ENOENT` or the like where there is no usable /proc, and whatever keeps us from reading it to
+/// its end: then somebody may be missing.
+pub(super) fn look(detail: Detail, is_pid_1: bool) -> nix::Result<Vec<Process>> {
+    let own_pid = getpid().as_raw();
+    // It may be that of another PID namespace.
+    if Stat::read("self")?.ok_or(Errno::ESRCH)?.process.pid.as_raw() != own_pid {
+        return Err(Errno::ESRCH);
+    }
+    let stats = if is_pid_1 { everyone(own_pid)? } else { descendants(own_pid)? };
+    let parents: BTreeSet<_> = stats.iter().map(|stat| stat.process.parent).collect();
+    let mut processes = Vec::new();
+    processes.try_reserve_exact(stats.len()).map_err(|_| Errno::ENOMEM)?;
+    for Stat { mut process, .. } in stats {
+        if let Detail::Signals(signal) = detail {
+            add_signals(&mut process)?;
+            let is_leaf = !parents.contains(&process.pid.as_raw());
+            process.reads_a_pipe =
+                is_leaf && process.dies_of(signal) == Some(true) && reads_a_pipe(process.pid);
+        }
+        processes.push(process);
+    }
+    Ok(processes)
+}
 
-impl Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(
-            self.0.split(|byte| *byte == 0).next().unwrap_or_default(),
-        ))
+/// Our own children, zombies too, if the kernel tells (`CONFIG_PROC_CHILDREN`).
+pub(super) fn own_children() -> Option<Vec<i32>> {
+    children(getpid().as_raw()).ok()
+}
+
+fn everyone(own_pid: i32) -> nix::Result<Vec<Stat>> {
+    let pids = directory::numbers(c"/proc")?;
+    let mut all = Vec::new();
+    all.try_reserve_exact(pids.len()).map_err(|_| Errno::ENOMEM)?;
+    for pid in pids.into_iter().filter(|pid| *pid != own_pid) {
+        all.extend(Stat::read(pid)?.filter(|stat| !stat.is_kernel_thread));
+    }
+    Ok(all)
+}
+
+/// By the children files, from our own task down; else by a scan.
+fn descendants(own_pid: i32) -> nix::Result<Vec<Stat>> {
+    let Ok(first) = children(own_pid) else { return scanned_descendants(own_pid) };
+    let mut found = Vec::new();
+    let mut open = first;
+    while let Some(pid) = open.pop() {
+        let Some(stat) = Stat::read(pid)? else { continue };
+        found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        found.push(stat);
+        open.append(&mut children(pid)?);
+    }
+    Ok(found)
+}
+
+fn scanned_descendants(own_pid: i32) -> nix::Result<Vec<Stat>> {
+    let mut rest = everyone(own_pid)?;
+    let mut ours = BTreeSet::from([own_pid]);
+    let mut found = Vec::new();
+    loop {
+        let (more, others): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|stat| ours.contains(&stat.process.parent));
+        if more.is_empty() {
+            return Ok(found);
+        }
+        ours.extend(more.iter().map(|stat| stat.process.pid.as_raw()));
+        found.extend(more);
+        rest = others;
     }
 }
 
-/// The processes that /proc shows, in the order of their pids.
-pub(super) struct ProcessTable(Vec<Entry>);
-
-impl ProcessTable {
-    /// `None` where /proc is missing or belongs to another PID namespace, or memory or descriptors
-    /// are short: then we are not in it.
-    pub(super) fn read() -> Option<Self> {
-        let own_pid = getpid().as_raw();
-        if Entry::read("self")?.pid != own_pid {
-            return None;
-        }
-        // One descriptor at a time: there may be no second one.
-        let pids = directory::numbers(c"/proc")?;
-        let mut entries = Vec::new();
-        entries.try_reserve_exact(pids.len()).ok()?;
-        entries.extend(pids.into_iter().filter_map(Entry::read));
-        entries.sort_unstable_by_key(|entry| entry.pid);
-        let mut table = Self(entries);
-        table.get(own_pid)?;
-        table.mark_ours(own_pid);
-        Some(table)
-    }
-
-    /// All but us that can still run.
-    pub(super) fn living(&self) -> impl Iterator<Item = &Entry> {
-        let own_pid = getpid().as_raw();
-        self.0.iter().filter(move |entry| entry.lives && entry.pid != own_pid)
-    }
-
-    fn get(&self, pid: i32) -> Option<Entry> {
-        let at = self.0.binary_search_by_key(&pid, |entry| entry.pid).ok()?;
-        self.0.get(at).copied()
-    }
-
-    /// Marks our descendants, and the others. Children usually have higher pids than their parents,
-    /// so one pass finds nearly all of them.
-    fn mark_ours(&mut self, own_pid: i32) {
-        let mut changed = true;
-        while std::mem::take(&mut changed) {
-            for i in 0..self.0.len() {
-                let Some(&Entry { pid, parent, ours: None, .. }) = self.0.get(i) else { continue };
-                let ours = match parent {
-                    parent if parent == own_pid => Some(true),
-                    // The first of a namespace, or entered from another.
-                    0 => Some(false),
-                    _ if pid == own_pid => Some(false),
-                    parent => self.get(parent).and_then(|entry| entry.ours),
-                };
-                if let (Some(_), Some(entry)) = (ours, self.0.get_mut(i)) {
-                    entry.ours = ours;
-                    changed = true;
-                }
+/// The children of all threads of a process (proc_pid_task_tid_children(5)); none if it is gone.
+fn children(pid: i32) -> nix::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    let mut path = Path::new();
+    let Some(tasks) = or_gone(directory::numbers(path.of(format_args!("/proc/{pid}/task"))?))?
+    else {
+        return Ok(found);
+    };
+    for task in tasks {
+        let path = path.of(format_args!("/proc/{pid}/task/{task}/children"))?;
+        let Some(text) = or_gone(read_all(path))? else {
+            // Either this thread is gone, or the kernel has no such files.
+            if or_gone(read_all(c"/proc/thread-self/children"))?.is_none() {
+                return Err(Errno::ENOENT);
             }
+            continue;
+        };
+        let numbers = text.split(|byte| *byte == b' ').filter(|number| !number.is_empty());
+        found.extend(
+            numbers.filter_map(|number| std::str::from_utf8(number).ok()?.parse::<i32>().ok()),
+        );
+    }
+    Ok(found)
+}
+
+/// SIGKILL to every one of our descendants, and to the group of each child of ours, if it is ours.
+///
+/// # Errors
+/// That of the first that could not be killed, if none could.
+pub(super) fn kill_descendants() -> nix::Result<()> {
+    let own_pid = getpid().as_raw();
+    let all = look(Detail::Existence, false)?;
+    let (mut killed, mut refused) = (all.is_empty(), Ok(()));
+    for process in &all {
+        match signal(process.identity(), Signal::KILL) {
+            Ok(()) => killed = true,
+            Err(error) => refused = refused.and(Err(error)),
         }
     }
-
-    pub(super) fn signal(&self, signal: Signal) -> nix::Result<()> {
-        let own_pid = getpid().as_raw();
-        let (mut result, mut last_group) = (Ok(()), 0);
-        for entry in self.0.iter().filter(|entry| entry.ours == Some(true)) {
-            if signal != Signal::KILL {
-                result = result.and(entry.signal(signal));
-            } else if entry.parent == own_pid {
-                if entry.group != last_group && self.is_our_group(entry.group) {
-                    result = result.and(ignore_gone(kill::kill(-entry.group, signal)));
-                }
-                last_group = entry.group;
-                result = result.and(entry.signal(signal));
-            }
+    // What forks while it is looked for may be in the group of its parent.
+    let ours: BTreeSet<_> = all.iter().map(|process| process.pid.as_raw()).collect();
+    for child in all.iter().filter(|process| process.parent == own_pid) {
+        if child.group > 1 && ours.contains(&child.group) {
+            let _ = ignore_gone(kill::kill(-child.group, Signal::KILL));
         }
-        result
     }
+    if killed { Ok(()) } else { refused }
+}
 
-    /// A child of the program that became us may share its group with us or with strangers. 0 is a
-    /// group of another namespace, and to kill(2) -1 is no group.
-    fn is_our_group(&self, group: i32) -> bool {
-        group > 1 && !self.0.iter().any(|entry| entry.group == group && entry.ours == Some(false))
+/// Signals this very process: should it be gone and its pid used again, nobody.
+///
+/// # Errors
+/// As kill(2), but that it is gone.
+pub(super) fn signal(who: Identity, signal: Signal) -> nix::Result<()> {
+    let is_the_same = || {
+        let now = Stat::read(who.pid).ok().flatten();
+        now.is_some_and(|now| now.process.started == who.started)
+    };
+    if let Ok(pidfd) = kill::pidfd(who.pid)
+        && is_the_same()
+    {
+        match kill::by_pidfd(&pidfd, signal, None, 0) {
+            // EPERM and EACCES may come from a filter; kill knows better.
+            Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EACCES) => {}
+            sent => return ignore_gone(sent),
+        }
     }
+    // Without pidfds, or a descriptor for one, the last look is as close to the kill as can be.
+    if is_the_same() { ignore_gone(kill::kill(who.pid.as_raw(), signal)) } else { Ok(()) }
 }
 
 /// `PF_KTHREAD` of the kernel's include/linux/sched.h.
 const KERNEL_THREAD: u32 = 0x0020_0000;
 
-impl Entry {
-    /// `of`: a pid, or `self`.
-    fn read(of: impl Display) -> Option<Self> {
-        let mut path = [0_u8; 32];
-        std::io::Write::write_fmt(&mut path.as_mut_slice(), format_args!("/proc/{of}/stat\0"))
-            .ok()?;
-        let file = open(
-            CStr::from_bytes_until_nul(&path).ok()?,
-            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
-            Mode::empty(),
-        )
-        .ok()?;
-        let mut text = [0_u8; 512];
-        let length = read(&file, &mut text).ok()?;
-        Self::parse(text.get(..length)?)
+/// A line of /proc/PID/stat (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    process: Process,
+    is_kernel_thread: bool,
+}
+
+impl Stat {
+    /// `of`: a pid, or `self`. `None` if it is gone.
+    fn read(of: impl Display) -> nix::Result<Option<Self>> {
+        let mut path = Path::new();
+        let mut text = [0_u8; 1024];
+        let path = path.of(format_args!("/proc/{of}/stat"))?;
+        let Some(length) = or_gone(read_some(path, &mut text))? else { return Ok(None) };
+        Ok(text.get(..length).and_then(Self::parse))
     }
 
     /// The name in the second field may hold anything, so the rest is counted from the last `)`.
@@ -151,32 +198,125 @@ impl Entry {
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
         let group = fields.next()?.parse().ok()?;
-        // The 9th field of all, and the 22nd.
-        let flags: u32 = fields.nth(3)?.parse().ok()?;
-        let started = fields.nth(12)?.parse().ok()?;
-        let lives = !matches!(state, "Z" | "X") && flags & KERNEL_THREAD == 0;
+        let session = fields.next()?.parse().ok()?;
+        let terminal: i64 = fields.next()?.parse().ok()?;
+        // The 9th field of all, the 20th and the 22nd.
+        let flags: u32 = fields.nth(1)?.parse().ok()?;
+        let threads: u32 = fields.nth(10)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
         let mut name = Name::default();
-        let text =
-            stat.get(..end_of_name)?.splitn(2, |byte| *byte == b'(').nth(1).unwrap_or_default();
+        let text = stat.get(..end_of_name)?.splitn(2, |byte| *byte == b'(').nth(1)?;
         name.0.iter_mut().zip(text).for_each(|(place, byte)| *place = *byte);
-        Some(Self { pid, parent, group, started, lives, name, ours: None })
+        let is_dead = state == "X" || (state == "Z" && threads <= 1);
+        let process = Process {
+            pid: Pid::from_raw(pid)?,
+            started,
+            parent,
+            group,
+            session,
+            has_terminal: terminal != 0,
+            lives: !is_dead,
+            sleeps: state == "S",
+            name,
+            caught: None,
+            blocked: None,
+            ignored: None,
+            pending: None,
+            switches: None,
+            reads_a_pipe: false,
+        };
+        Some(Self { process, is_kernel_thread: flags & KERNEL_THREAD != 0 })
+    }
+}
+
+/// What /proc/PID/status says of its signals (proc_pid_status(5)).
+fn add_signals(process: &mut Process) -> nix::Result<()> {
+    let mut path = Path::new();
+    let mut text = [0_u8; 4096];
+    let path = path.of(format_args!("/proc/{}/status", process.pid))?;
+    if let Some(length) = or_gone(read_some(path, &mut text))? {
+        parse_status(text.get(..length).unwrap_or_default(), process);
+    }
+    Ok(())
+}
+
+fn parse_status(text: &[u8], process: &mut Process) {
+    let text = String::from_utf8_lossy(text);
+    let (mut of_thread, mut of_process) = (None, None);
+    let (mut voluntary, mut other) = (None, None);
+    for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
+        let set = || u64::from_str_radix(value.trim(), 16).ok().map(SignalSet::from_bits);
+        let number = || value.trim().parse::<u64>().ok();
+        match name {
+            "SigPnd" => of_thread = set(),
+            "ShdPnd" => of_process = set(),
+            "SigBlk" => process.blocked = set(),
+            "SigIgn" => process.ignored = set(),
+            "SigCgt" => process.caught = set(),
+            "voluntary_ctxt_switches" => voluntary = number(),
+            "nonvoluntary_ctxt_switches" => other = number(),
+            _ => {}
+        }
+    }
+    let both = of_thread.zip(of_process);
+    process.pending =
+        both.map(|(thread, process)| SignalSet::from_bits(thread.bits() | process.bits()));
+    process.switches = voluntary.zip(other).map(|(voluntary, other)| voluntary + other);
+}
+
+fn reads_a_pipe(pid: Pid) -> bool {
+    let mut path = Path::new();
+    let target = path.of(format_args!("/proc/{pid}/fd/0")).and_then(readlink);
+    target.is_ok_and(|target| target.as_encoded_bytes().starts_with(b"pipe:"))
+}
+
+/// Room for a path below /proc.
+struct Path([u8; 64]);
+
+impl Path {
+    fn new() -> Self {
+        Self([0; 64])
     }
 
-    /// Signals this very process: should it be gone and its pid used again, nobody.
-    fn signal(&self, signal: Signal) -> nix::Result<()> {
-        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(()) };
-        let is_the_same = || Self::read(self.pid).is_some_and(|now| now.started == self.started);
-        if let Ok(pidfd) = kill::pidfd(pid) {
-            if is_the_same() {
-                match kill::by_pidfd(&pidfd, signal, None, 0) {
-                    // EPERM may come from a seccomp filter; kill knows better.
-                    Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM) => {}
-                    sent => return ignore_gone(sent),
-                }
-            }
+    fn of(&mut self, path: std::fmt::Arguments) -> nix::Result<&CStr> {
+        self.0 = [0; 64];
+        self.0.as_mut_slice().write_fmt(path).map_err(|_| Errno::ENAMETOOLONG)?;
+        CStr::from_bytes_until_nul(&self.0).map_err(|_| Errno::ENAMETOOLONG)
+    }
+}
+
+/// Only these mean that a process is gone.
+fn or_gone<T>(result: nix::Result<T>) -> nix::Result<Option<T>> {
+    match result {
+        Err(Errno::ENOENT | Errno::ESRCH) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// One descriptor at a time: there may be no second one.
+fn read_some(path: &CStr, buffer: &mut [u8]) -> nix::Result<usize> {
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    loop {
+        match read(&file, buffer) {
+            Err(Errno::EINTR) => {}
+            result => return result,
         }
-        // Without pidfds, or a descriptor for one, the last look is as close to the kill as can be.
-        if is_the_same() { ignore_gone(kill::kill(self.pid, signal)) } else { Ok(()) }
+    }
+}
+
+fn read_all(path: &CStr) -> nix::Result<Vec<u8>> {
+    let file = open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let (mut text, mut buffer) = (Vec::new(), [0_u8; 4096]);
+    loop {
+        match read(&file, &mut buffer) {
+            Ok(0) => return Ok(text),
+            Ok(length) => {
+                text.try_reserve(length).map_err(|_| Errno::ENOMEM)?;
+                text.extend_from_slice(buffer.get(..length).unwrap_or_default());
+            }
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -184,88 +324,77 @@ impl Entry {
 mod tests {
     use super::*;
 
+    const STAT: &str = "42 (a) R 1 (b) c) S 7 40 39 34816 40 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654 \
+                        1 2 3\n";
+
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
-        let stat =
-            b"42 (a) R 1 (b) c) S 7 40 39 34816 40 4194304 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2 3\n";
-        let entry = Entry::parse(stat).unwrap();
-        assert_eq!((entry.pid, entry.parent, entry.group, entry.started), (42, 7, 40, 987_654));
-        assert_eq!((entry.lives, entry.name.to_string()), (true, "a) R 1 (b) c".to_owned()));
-        assert_eq!(Entry::parse(b"42 (a"), None);
+        let Stat { process, is_kernel_thread } = Stat::parse(STAT.as_bytes()).unwrap();
+        let Process { pid, parent, group, session, started, .. } = process;
+        assert_eq!((pid.as_raw(), parent, group, session, started), (42, 7, 40, 39, 987_654));
+        assert!(process.lives && process.sleeps && process.has_terminal && !is_kernel_thread);
+        assert_eq!(process.name.to_string(), "a) R 1 (b) c");
+        assert_eq!(Stat::parse(b"42 (a"), None);
     }
 
     #[test]
-    fn neither_a_zombie_nor_a_thread_of_the_kernel_lives() {
-        let lives = |state: &str, flags: u32| {
-            let stat = format!("2 (x) {state} 0 0 0 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 3 0\n");
-            Entry::parse(stat.as_bytes()).unwrap().lives
+    fn a_zombie_with_other_threads_lives_and_a_thread_of_the_kernel_is_told() {
+        let state = |state: &str, threads: &str| {
+            let line = STAT.replace(") S", &format!(") {state}")).replace(" 1 0 987", threads);
+            Stat::parse(line.as_bytes()).unwrap().process
         };
-        // kthreadd's, and those of a process that has forked and not yet executed.
-        let (of_the_kernel, of_a_child) = (0x0020_8040, 0x40);
-        assert!(lives("S", of_a_child));
-        assert!(!lives("Z", of_a_child));
-        assert!(!lives("S", of_the_kernel));
+        assert!(!state("Z", " 1 0 987").lives);
+        assert!(state("Z", " 3 0 987").lives && !state("Z", " 3 0 987").sleeps);
+        assert!(!state("X", " 1 0 987").lives);
+        let kernel = STAT.replace("4194304", "2129984");
+        assert!(Stat::parse(kernel.as_bytes()).unwrap().is_kernel_thread);
     }
 
     #[test]
-    fn a_process_whose_pid_is_used_again_gets_no_signal() {
+    fn the_signals_of_a_status_are_read_each_by_itself() {
+        let mut process = Stat::parse(STAT.as_bytes()).unwrap().process;
+        let text = "Name:\ta\nSigPnd:\t0000000000000001\nShdPnd:\t0000000000004000\n\
+                    SigBlk:\t0000000000000002\nSigIgn:\t0000000000001000\n\
+                    voluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t3\n";
+        parse_status(text.as_bytes(), &mut process);
+        assert_eq!(process.pending, Some(SignalSet::from_bits(0x4001)));
+        assert_eq!(process.blocked, Some(SignalSet::from_bits(2)));
+        assert_eq!(process.ignored, Some(SignalSet::from_bits(0x1000)));
+        assert_eq!((process.caught, process.switches), (None, Some(10)));
+    }
+
+    #[test]
+    fn a_child_is_found_by_the_children_files_and_by_a_scan() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
-        let now = Entry::read(pid).unwrap();
-        let before = Entry { started: now.started - 1, ..now };
-        // A stopped process keeps a SIGTERM pending, where it can be seen.
-        assert_eq!(now.signal(Signal::STOP), Ok(()));
-        let stopped = Some(nix::sys::wait::WaitPidFlag::WUNTRACED);
-        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), stopped).unwrap();
-        let pending = || {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-            status.lines().any(|line| line == "ShdPnd:\t0000000000004000")
-        };
-        assert_eq!((before.signal(Signal::TERM), pending()), (Ok(()), false));
-        assert_eq!((now.signal(Signal::TERM), pending()), (Ok(()), true));
+        let own = getpid().as_raw();
+        let has = |stats: Vec<Stat>| stats.iter().any(|stat| stat.process.pid.as_raw() == pid);
+        assert!(has(descendants(own).unwrap()) && has(scanned_descendants(own).unwrap()));
+        assert!(own_children().unwrap().contains(&pid));
+        let all = look(Detail::Signals(Signal::TERM), true).unwrap();
+        let found = all.iter().find(|process| process.pid.as_raw() == pid).unwrap();
+        assert_eq!((found.parent, found.lives), (own, true));
+        assert!(found.caught.is_some() && found.switches.is_some());
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     #[test]
-    fn descendants_are_found_whatever_the_order_of_their_pids() {
-        let entry = |pid, parent| Entry {
-            pid,
-            parent,
-            group: pid,
-            started: 0,
-            lives: true,
-            name: Name::default(),
-            ours: None,
+    fn a_process_whose_pid_is_used_again_gets_no_signal() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let now = Stat::read(child.id()).unwrap().unwrap().process.identity();
+        let before = Identity { started: now.started - 1, ..now };
+        // A stopped process keeps a SIGTERM pending, where it can be seen.
+        assert_eq!(signal(now, Signal::STOP), Ok(()));
+        let stopped = Some(nix::sys::wait::WaitPidFlag::WUNTRACED);
+        nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(now.pid.as_raw()), stopped).unwrap();
+        let pending = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", now.pid)).unwrap();
+            status.lines().any(|line| line == "ShdPnd:\t0000000000004000")
         };
-        let mut table = ProcessTable(vec![
-            entry(1, 0),
-            entry(2, 50),
-            entry(3, 2),
-            entry(7, 1),
-            entry(10, 1),
-            entry(50, 10),
-            entry(60, 99),
-        ]);
-        table.mark_ours(10);
-        let ours: Vec<_> = table.0.iter().map(|entry| (entry.pid, entry.ours)).collect();
-        let expected = [
-            (1, Some(false)),
-            (2, Some(true)),
-            (3, Some(true)),
-            (7, Some(false)),
-            (10, Some(false)),
-            (50, Some(true)),
-            (60, None),
-        ];
-        assert_eq!(ours, expected);
-    }
-
-    #[test]
-    fn the_table_holds_this_process_and_its_parent() {
-        let table = ProcessTable::read().unwrap();
-        let own = table.0.iter().find(|entry| entry.pid == getpid().as_raw()).unwrap();
-        assert_eq!(own.parent, nix::unistd::getppid().as_raw());
-        assert_eq!(own.ours, Some(false));
+        assert_eq!((signal(before, Signal::TERM), pending()), (Ok(()), false));
+        assert_eq!((signal(now, Signal::TERM), pending()), (Ok(()), true));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

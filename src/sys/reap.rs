@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 
 use nix::errno::Errno;
 
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::signal::Signal;
 use crate::status::Termination;
 

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::unistd::getpid;
 
 use super::check;
-use crate::pid::Pid;
+use crate::process::Pid;
 use crate::signal::{Payload, Received, Sender, Signal, SignalSet};
 
 /// The size of the kernel's `sigset_t`, which the raw system calls ask for.

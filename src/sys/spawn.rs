@@ -20,7 +20,7 @@ use super::signals::{self, Inherited};
 use super::users::Credentials;
 use super::{descriptors, process};
 use crate::config::FailureStatuses;
-use crate::pid::Pid;
+use crate::process::Pid;
 
 /// What to start, and how.
 #[derive(Clone, Copy)]

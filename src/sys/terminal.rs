@@ -6,7 +6,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid as NixPid, getpgrp, getpid, getsid, read, tcgetpgrp, tcsetpgrp};
 
-use crate::pid::Pid;
+use crate::process::Pid;
 
 /// Our controlling terminal, if there is one.
 ///

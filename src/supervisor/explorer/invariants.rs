@@ -1,5 +1,6 @@
 //! What must hold in each step and in each state.
 
+use super::judge::reaches;
 use super::world::{Process, World};
 use super::*;
 
@@ -11,356 +12,297 @@ impl World {
 
         assert!(actions.len() <= before.most_actions(), "no room\n{}", context());
         let finishes = actions.iter().filter(|action| matches!(action, Action::Finish(_))).count();
-        assert_eq!(
-            finishes,
-            usize::from(before.phase != Phase::Done && after.phase == Phase::Done),
-            "one Finish\n{}",
-            context()
-        );
+        let is_end = before.life != Life::Done && after.life == Life::Done;
+        assert_eq!(finishes, usize::from(is_end), "one Finish\n{}", context());
         assert!(
             finishes == 0 || matches!(actions.last(), Some(Action::Finish(_))),
             "Finish comes last\n{}",
             context()
         );
-        assert!(before.phase != Phase::Done || actions.is_empty(), "Done absorbs\n{}", context());
-        assert!(rank(after.phase) >= rank(before.phase), "phases only advance\n{}", context());
+        assert!(before.life != Life::Done || actions.is_empty(), "Done absorbs\n{}", context());
+        let forgotten =
+            actions.iter().any(|action| matches!(action, Action::Tell(Notice::Interrupted(_))));
+        assert!(
+            forgotten || rank(after.phase()) >= rank(before.phase()),
+            "phases only advance\n{}",
+            context()
+        );
         assert!(
             before.decided.is_none() || before.decided == after.decided,
             "the status is decided once\n{}",
             context()
         );
-        if let Some(Action::Finish(status)) = actions.last() {
-            let lost = actions.contains(&Action::Tell(Notice::Lost));
-            let decided = match () {
-                () if lost => Some(ExitStatus::OWN_FAILURE),
-                () if self.commands() == 0 => Some(ExitStatus::SUCCESS),
-                () => after.decided,
-            };
-            let killed = ExitStatus::from_code(137);
-            assert_eq!(
-                Some(*status),
-                if after.out_of_memory { Some(killed) } else { decided },
-                "the status\n{}",
-                context()
-            );
-        }
+        self.check_status(actions, next, &context);
         self.check_starts(actions, next);
-        self.check_sends(event, actions, next);
+        Self::check_sends(event, actions, next, &context);
+        self.check_asks(event, actions, next, &context);
+        self.check_kills(event, actions, next, &context);
         let suspends = actions.iter().any(|action| matches!(action, Action::Suspend(_)));
         let may_suspend = after.job_control == JobControl::Above
-            && matches!(after.phase, Phase::Preparing | Phase::Running);
+            && matches!(after.life, Life::Preparing | Life::Running);
         assert!(!suspends || may_suspend, "we stop only with a job of a shell\n{}", context());
         if let Event::Signaled(received) = event {
             self.check_signal(received, actions, next);
         }
-        if event == Event::CheckDeadline
-            && before.deadline().is_some_and(|deadline| deadline <= self.now)
-        {
-            assert!(
-                rank(after.phase) > rank(before.phase),
-                "a deadline that has come moves us on\n{}",
-                context()
-            );
+        let due = before.deadline().is_some_and(|deadline| deadline <= self.now);
+        if event == Event::CheckDeadline && due {
+            assert_ne!(before, after, "a deadline that has come moves us on\n{}", context());
         }
-        self.check_decision(event, next);
+    }
+
+    /// The judge finds the same status, and when it is decided.
+    fn check_status(&self, actions: &[Action], next: &World, context: &dyn Fn() -> String) {
+        let judge = next.judge;
+        assert_eq!(next.supervisor.decided, judge.status, "whose end decides\n{}", context());
+        let Some(Action::Finish(status)) = actions.last() else { return };
+        let lost = actions.contains(&Action::Tell(Notice::Lost));
+        let killed = ExitStatus::from_code(137);
+        let expected = match judge.status {
+            _ if judge.out_of_memory => killed,
+            _ if lost => ExitStatus::OWN_FAILURE,
+            None => ExitStatus::SUCCESS,
+            Some(ExitStatus::SUCCESS) if judge.main_killed => killed,
+            Some(status) => status,
+        };
+        assert!(judge.status.is_some() || lost || self.commands() == 0, "{}", context());
+        assert_eq!(*status, expected, "the status\n{}", context());
     }
 
     /// What starts when.
     fn check_starts(&self, actions: &[Action], next: &World) {
-        let supervisor = &next.supervisor;
+        let phase = next.supervisor.phase();
         for action in actions {
             let Action::Start(id) = action else { continue };
             assert_eq!(self.processes[*id], Process::None, "started twice: {id}\n{self:?}");
-            let of_role =
-                |role: Role| supervisor.commands.iter().position(|command| command.role == role);
-            let allowed = match supervisor.commands[*id].role {
-                Role::Before => {
-                    supervisor.phase == Phase::Preparing && self.processes[MAIN] == Process::None
-                }
+            let allowed = match self.role(*id) {
+                Role::Before => phase == Phase::Preparing && self.processes[MAIN] == Process::None,
                 Role::Main => {
-                    supervisor.phase == Phase::Running
-                        && !next.running().any(|id| supervisor.commands[id].role == Role::Before)
+                    phase == Phase::Running
+                        && !next.running().any(|id| self.role(id) == Role::Before)
                 }
-                Role::With { .. } => {
-                    supervisor.phase == Phase::Running && supervisor.decided.is_none()
-                }
-                Role::Stop => {
-                    matches!(supervisor.phase, Phase::Stopping(Ladder::Grace { .. }))
-                        && next.runs(MAIN)
-                }
-                Role::After => {
-                    matches!(supervisor.phase, Phase::Finishing { .. })
-                        && self.processes[MAIN] != Process::None
-                }
+                Role::With { .. } => phase == Phase::Running && next.judge.status.is_none(),
+                Role::Stop => phase == Phase::Stopping && next.runs(MAIN),
+                Role::After => phase == Phase::Finishing && self.processes[MAIN] != Process::None,
             };
-            assert!(
-                allowed,
-                "{id} must not start now\n{self:?}\n{next:?}\n{:?}",
-                of_role(Role::Main)
-            );
+            assert!(allowed, "{id} must not start now\n{self:?}\n{next:?}");
         }
         if actions.contains(&Action::Start(MAIN))
-            && supervisor.policy.preparation == Preparation::InOrder
+            && next.supervisor.policy.preparation == Preparation::InOrder
         {
-            let failed = |command: &Command| {
-                command.role == Role::Before && command.state != State::Ended(ExitStatus::SUCCESS)
+            let failed = |id: CommandId| {
+                self.role(id) == Role::Before
+                    && next.records[id].status != Some(ExitStatus::SUCCESS)
             };
-            assert!(
-                !supervisor.commands.iter().any(failed),
-                "what comes before has failed\n{self:?}"
-            );
+            assert!(!(0..self.commands()).any(failed), "what comes before has failed\n{self:?}");
         }
     }
 
-    /// Who gets what.
-    fn check_sends(&self, event: Event, actions: &[Action], next: &World) {
-        let (before, after) = (&self.supervisor, &next.supervisor);
-        let context = || format!("{self:?}\n{event:?} => {actions:?}\n{next:?}");
-        let sent = sent(actions);
-        for (to, what) in &sent {
-            let signalled = match to {
-                Target::Process(pid) | Target::Group(pid) => Some(*pid),
+    /// Nobody is signalled who is not ours any more.
+    fn check_sends(event: Event, actions: &[Action], next: &World, context: &dyn Fn() -> String) {
+        for (to, what) in all_sent(actions) {
+            let pid = match to {
+                Target::Process(pid) | Target::Group(pid) => Some(pid),
                 Target::Everyone => None,
             };
-            let farewell = after.policy.farewell
+            let at_exit = next.supervisor.policy.term_group_at_exit
                 && matches!(event, Event::Reaped(..))
-                && *to == Target::Group(pid_of(MAIN));
-            let ours =
-                signalled.is_none_or(|pid| farewell || next.running().any(|id| pid_of(id) == pid));
+                && to == Target::Group(pid_of(MAIN));
+            let ours = pid.is_none_or(|pid| at_exit || next.running().any(|id| pid_of(id) == pid));
             assert!(ours, "not ours to signal\n{}", context());
             assert_ne!(what.signal, Signal::CHLD, "SIGCHLD is never forwarded\n{}", context());
-            if what.signal == Signal::KILL {
-                let swept = event == Event::ChildrenLeft
-                    && matches!(before.phase, Phase::Draining(Ladder::Killed { .. }));
-                let cut_short =
-                    matches!(before.phase, Phase::Finishing { .. }) && after.phase == Phase::Done;
-                let entered = rank(after.phase) > rank(before.phase) && is_killed(after.phase);
-                assert!(
-                    swept || entered || cut_short,
-                    "SIGKILL only on entering Killed, or to sweep\n{}",
-                    context()
-                );
-                assert!(
-                    swept || before.deadline().is_some_and(|deadline| deadline <= self.now),
-                    "SIGKILL before its time\n{}",
-                    context()
-                );
-            }
+            assert_ne!(what.signal, Signal::KILL, "SIGKILL is no signal to pass\n{}", context());
         }
-        let kills = |to| sent.contains(&(to, Signal::KILL.into()));
-        match (before.phase, after.phase) {
-            (Phase::Stopping(Ladder::Grace { .. }), Phase::Stopping(Ladder::Killed { .. })) => {
-                let killed =
-                    |id| kills(Target::Process(pid_of(id))) || kills(Target::Group(pid_of(id)));
-                let all_killed = next.running().all(killed)
-                    || (after.policy.stop_everyone && kills(Target::Everyone));
-                assert!(all_killed, "SIGKILL to what the stop went to\n{}", context());
-            }
-            (Phase::Draining(Ladder::Grace { .. }), Phase::Draining(Ladder::Killed { .. })) => {
-                assert!(kills(Target::Everyone), "SIGKILL to all that is left\n{}", context());
-            }
-            (_, Phase::Draining(Ladder::Killed { .. })) if event == Event::ChildrenLeft => {
-                assert!(
-                    kills(Target::Everyone),
-                    "SIGKILL again until nobody is left\n{}",
-                    context()
-                );
-            }
-            _ => {}
-        }
-        let drains = matches!(after.phase, Phase::Draining(_))
-            && !matches!(before.phase, Phase::Draining(_));
-        let asked = |signal: Signal| sent.contains(&(Target::Everyone, signal.into()));
-        assert!(
-            !drains || (asked(Signal::TERM) && asked(Signal::CONT)),
-            "the drain asks everyone\n{}",
-            context()
-        );
-        assert!(
-            !matches!(after.phase, Phase::Draining(_))
-                || after.policy.drain != Some(Duration::ZERO),
-            "no drain\n{}",
-            context()
-        );
-        self.check_stop(&sent, next, &context);
     }
 
-    /// The stop reaches every command that runs, or the stop command does so for the main one.
-    fn check_stop(&self, sent: &[(Target, Received)], next: &World, context: &dyn Fn() -> String) {
-        let (before, after) = (&self.supervisor, &next.supervisor);
-        let Phase::Stopping(Ladder::Grace { .. }) = after.phase else { return };
-        if matches!(before.phase, Phase::Stopping(_)) {
-            return;
+    /// Everybody is asked once for one stop, and every command that runs when the end is decided.
+    fn check_asks(
+        &self,
+        event: Event,
+        actions: &[Action],
+        next: &World,
+        context: &dyn Fn() -> String,
+    ) {
+        let failed = actions
+            .iter()
+            .any(|action| matches!(action, Action::Tell(Notice::StopCommandFailed(_))));
+        let mut asked: Vec<_> = self.records.iter().map(|record| record.asked).collect();
+        for action in actions {
+            let reached = |id| match action {
+                Action::Ask(to, _) => reaches(*to, id),
+                Action::AskedByCommand(pid) => *pid == pid_of(id),
+                _ => false,
+            };
+            for id in next.running().filter(|id| reached(*id)) {
+                let again = (failed && id == MAIN) || is_given_up(next, id);
+                let is_hook = matches!(self.role(id), Role::Stop | Role::After);
+                assert!(!asked[id] || again || is_hook, "{id} is asked twice\n{}", context());
+                asked[id] = true;
+            }
         }
-        let stop = after.stop_signal.unwrap();
-        let reached = |id| sent.iter().any(|(to, what)| *what == stop && reaches(*to, id));
-        let starts_stop_command = next.steps_start(Role::Stop);
-        for id in next.running() {
-            let by_command = starts_stop_command && id == MAIN;
-            let told =
-                reached(id) || by_command || (starts_stop_command && after.policy.stop_everyone);
-            assert!(told, "{id} does not hear of the stop\n{}", context());
-            let continued = |to| sent.contains(&(to, Signal::CONT.into()));
-            let goes_on = continued(Target::Group(pid_of(id)))
-                || continued(Target::Process(pid_of(id)))
-                || continued(Target::Everyone);
+        // Once the end is decided, or a stop signal is out.
+        let decided = next.judge.status.is_some() && self.judge.status.is_none();
+        let went_out = next.supervisor.phase() == Phase::Stopping
+            && !matches!(self.supervisor.phase(), Phase::Stopping);
+        if (decided || went_out) && matches!(next.supervisor.life, Life::Preparing | Life::Running)
+        {
+            let main_first = next.supervisor.policy.exit_when == ExitWhen::Main && next.runs(MAIN);
+            for id in next.running().filter(|id| !is_given_up(next, *id)) {
+                let hears = match self.role(id) {
+                    Role::Main | Role::Before => true,
+                    Role::With { .. } => !main_first,
+                    Role::Stop | Role::After => false,
+                };
+                assert!(!hears || asked[id], "{id} does not hear of it\n{}", context());
+                let to = |to| reaches(to, id);
+                let continued = all_sent(actions)
+                    .any(|(target, what)| what.signal == Signal::CONT && to(target));
+                let by_signal = actions
+                    .iter()
+                    .any(|action| matches!(action, Action::Ask(target, _) if to(*target)));
+                assert!(
+                    next.processes[id] != Process::Suspended || continued || !by_signal,
+                    "{id} stays suspended\n{}",
+                    context()
+                );
+            }
+        }
+        let drains = actions.iter().any(|action| matches!(action, Action::AskRemaining { .. }));
+        assert!(
+            !drains || next.supervisor.phase() == Phase::Draining || is_over(next),
+            "only the drain asks those that remain\n{event:?}\n{}",
+            context()
+        );
+    }
+
+    /// SIGKILL goes out at the end of a grace period, at ^C in the drain, or again until nobody is
+    /// left; and to nobody who was not asked.
+    fn check_kills(
+        &self,
+        event: Event,
+        actions: &[Action],
+        next: &World,
+        context: &dyn Fn() -> String,
+    ) {
+        let due = self.supervisor.deadline().is_some_and(|deadline| deadline <= self.now);
+        let sweeps = matches!(event, Event::ChildrenLeft { .. }) && self.has_killed();
+        let typed = matches!(
+            event,
+            Event::Signaled(Received { signal: Signal::INT, from: Sender::Kernel, .. })
+        ) && self.supervisor.phase() == Phase::Draining;
+        for action in actions {
+            let Action::Kill(to) = action else { continue };
             assert!(
-                next.processes[id] != Process::Stopped || goes_on || starts_stop_command,
-                "{id} stays stopped\n{}",
+                sweeps || typed || (event == Event::CheckDeadline && due),
+                "SIGKILL before its time\n{}",
                 context()
             );
+            for id in next.running().filter(|id| reaches(*to, *id)) {
+                let is_hook = matches!(self.role(id), Role::Stop | Role::After);
+                let asked = next.records[id].asked || is_given_up(next, id);
+                assert!(asked || is_hook, "{id} is killed unasked\n{}", context());
+            }
         }
+        let swept = self.has_killed() && matches!(event, Event::ChildrenLeft { .. });
+        let kills_all = actions.contains(&Action::Kill(Target::Everyone));
+        assert!(!swept || kills_all, "SIGKILL again until nobody is left\n{}", context());
     }
 
-    fn steps_start(&self, role: Role) -> bool {
-        self.starting().any(|id| self.supervisor.commands[id].role == role)
+    fn has_killed(&self) -> bool {
+        matches!(&self.supervisor.life, Life::Draining(drain) if drain.is_killing())
     }
 
     /// No signal is lost: it goes out at once, or is the one that is held, or the one that ends the
     /// delay.
     fn check_signal(&self, received: Received, actions: &[Action], next: &World) {
-        let (policy, sent) = (&self.supervisor.policy, sent(actions));
-        let Some(rewritten) = policy.rewrite.apply(received) else {
-            return assert!(
-                sent.is_empty() && self.supervisor == next.supervisor,
-                "{received:?} shall do nothing\n{self:?}\n{next:?}"
-            );
-        };
-        let stops_us =
-            policy.suspend_on.contains(received.signal) && self.supervisor.phase != Phase::Done;
-        assert_eq!(actions.contains(&Action::SuspendAlone), stops_us, "{received:?}\n{self:?}");
-        if policy.placement == Placement::SharedGroup && received.from == Sender::Kernel {
-            return assert!(
-                sent.is_empty(),
-                "{received:?} has come by the terminal\n{self:?}\n{sent:?}"
-            );
-        }
-        let never = |what: Received| !sent.iter().any(|(_, sent)| *sent == what);
+        let policy = &self.supervisor.policy;
+        let (life, signal) = (self.supervisor.life, received.signal);
+        let sent: Vec<_> = all_sent(actions).collect();
+        let context = || format!("{received:?}\n{self:?}\n{actions:?}\n{next:?}");
         if received.from == Sender::Ourselves {
-            return assert!(actions.is_empty(), "not for anybody: {actions:?}\n{self:?}");
+            return assert!(actions.is_empty(), "not for anybody\n{}", context());
         }
-        if received.from == Sender::Kernel && received.signal == Signal::TTIN {
+        let suspends_us = policy.suspend_on.contains(signal) && life != Life::Done;
+        if received.from == Sender::Kernel && signal == Signal::TTIN {
             let shares = actions.contains(&Action::ShareTerminal);
-            return assert!(
-                never(received) && shares == (self.supervisor.phase != Phase::Done),
-                "the terminal is wanted by the rest of our group\n{self:?}\n{actions:?}"
-            );
+            let kept = sent.is_empty() && shares == (life != Life::Done);
+            return assert!(kept, "the rest of our group wants the terminal\n{}", context());
         }
-        let to_each = |what: Received| {
-            let commands =
-                || self.running().filter(|id| self.supervisor.commands[*id].role != Role::Stop);
-            let everyone =
-                sent.iter().filter(|(to, sent)| *sent == what && *to == Target::Everyone).count();
-            let once = |id| {
-                sent.iter().filter(|(to, sent)| *sent == what && reaches(*to, id)).count() == 1
-            };
-            let starts_stop_command = next.steps_start(Role::Stop);
-            everyone == 1 || starts_stop_command || (everyone == 0 && commands().all(once))
+        let alone = actions.contains(&Action::SuspendAlone);
+        assert_eq!(alone, suspends_us, "{}", context());
+        let Some(rewritten) = policy.rewrite.apply(received) else {
+            let unchanged = sent.is_empty() && self.supervisor == next.supervisor;
+            return assert!(unchanged, "it shall do nothing\n{}", context());
         };
-        let is_stop = policy.stop_on.contains(received.signal);
-        let kept = match self.supervisor.phase {
-            _ if received.signal == Signal::CHLD => sent.is_empty(),
-            Phase::Delaying { held, .. } if is_stop => to_each(held),
-            Phase::Running if is_stop && !policy.stop_delay.is_zero() => {
-                let held = match next.supervisor.phase {
-                    Phase::Delaying { held, .. } => Some(held),
-                    _ => None,
-                };
-                never(rewritten) && held == Some(rewritten)
-            }
-            Phase::Draining(Ladder::Killed { .. }) | Phase::Done => never(rewritten),
-            Phase::Draining(Ladder::Grace { .. }) => sent.contains(&(Target::Everyone, rewritten)),
-            Phase::Stopping(Ladder::Killed { .. }) | Phase::Finishing { .. }
-                if self.abandoned() =>
-            {
-                true
-            }
-            Phase::Preparing
-            | Phase::Running
-            | Phase::Delaying { .. }
-            | Phase::Stopping(_)
-            | Phase::Finishing { .. } => to_each(rewritten),
+        if policy.placement == Placement::SharedGroup && received.from == Sender::Kernel {
+            return assert!(sent.is_empty(), "it has come by the terminal\n{}", context());
+        }
+        let to = |id: CommandId, what: Received| {
+            sent.iter().filter(|(to, sent)| *sent == what && reaches(*to, id)).count()
         };
-        assert!(kept, "{received:?} is lost\n{self:?}\n{sent:?}\n{next:?}");
+        let ours: Vec<_> = self.running().filter(|id| !is_given_up(self, *id)).collect();
+        if signal == Signal::CHLD || life == Life::Done {
+            return assert!(sent.is_empty(), "{}", context());
+        }
+        let is_stop = policy.stop_on.contains(signal);
+        let is_first = is_stop && matches!(life, Life::Preparing | Life::Running);
+        if is_first && (!self.judge.stop_asked || self.is_held()) {
+            let no_longer_held = self.is_held() && !next.is_held();
+            let begins = next.judge.stop_asked;
+            // By the end of a command it may have gone out before: then it is the user's.
+            if self.supervisor.stop.is_none() || no_longer_held {
+                return assert!(begins, "the stop is lost\n{}", context());
+            }
+        }
+        // For the main command alone, or for what runs in its place.
+        let job = [Signal::CONT, Signal::TSTP].contains(&signal);
+        let takes = |id: &CommandId| match self.role(*id) {
+            Role::Main => true,
+            Role::Before => job || is_first,
+            Role::After => job || is_stop,
+            Role::With { .. } | Role::Stop => false,
+        };
+        if life == Life::Preparing && !is_stop && !job {
+            let dropped = actions.contains(&Action::Tell(Notice::Dropped(rewritten.signal)));
+            return assert!(dropped && sent.is_empty(), "{}", context());
+        }
+        if matches!(life, Life::Draining(_)) {
+            return assert!(sent.is_empty(), "nobody is there for it\n{}", context());
+        }
+        for id in ours {
+            let expected = usize::from(takes(&id) && !self.is_asked_now(id, next, is_first));
+            assert_eq!(to(id, rewritten), expected, "{id}\n{}", context());
+        }
     }
 
-    /// A command that even SIGKILL did not end is no longer one of the supervisor's.
-    fn abandoned(&self) -> bool {
-        self.running().any(|id| self.supervisor.commands[id].child().is_none())
-    }
-
-    /// Whose end is the end, and with which status.
-    fn check_decision(&self, event: Event, next: &World) {
-        let (before, after) = (&self.supervisor, &next.supervisor);
-        let Event::Reaped(pid, termination) = event else { return };
-        let Some(id) = self.running().find(|id| pid_of(*id) == pid) else { return };
-        if before.decided.is_some() {
-            return;
-        }
-        let status = ExitStatus::from(termination);
-        let role = before.commands[id].role;
-        let beside =
-            |id: &CommandId| matches!(after.commands[*id].role, Role::Main | Role::With { .. });
-        let watched = |id: &CommandId| {
-            matches!(after.commands[*id].role, Role::Main | Role::With { watched: true })
-        };
-        let ended = |id: CommandId| match after.commands[id].state {
-            State::Ended(status) | State::NotStarted(status) => Some(status),
-            State::Waiting | State::Starting(_) | State::Runs(_) => None,
-        };
-        let first_failure = || {
-            let mut statuses = (0..after.commands.len()).filter(watched).filter_map(ended);
-            statuses.find(|status| status.code() != 0).unwrap_or(ExitStatus::SUCCESS)
-        };
-        let main = || ended(MAIN).unwrap();
-        let asked = matches!(before.phase, Phase::Delaying { .. } | Phase::Stopping(_));
-        let expected = match (role, after.policy.exit_when) {
-            (Role::Main | Role::With { .. }, _)
-                if asked && next.running().any(|id| beside(&id)) =>
-            {
-                None
-            }
-            (Role::Main | Role::With { .. }, ExitWhen::Any) => {
-                Some(if asked { main() } else { status })
-            }
-            (Role::Main | Role::With { .. }, ExitWhen::Watched) => {
-                let all = asked
-                    || (0..after.commands.len()).filter(watched).all(|id| ended(id).is_some());
-                all.then(first_failure)
-            }
-            (Role::Before, _) if asked => {
-                (!next.running().any(|id| after.commands[id].role == Role::Before))
-                    .then_some(status)
-            }
-            (Role::Before, _) => (after.policy.preparation == Preparation::InOrder
-                && status.code() != 0)
-                .then_some(status),
-            (Role::Stop | Role::After, _) => None,
-        };
-        assert_eq!(after.decided, expected, "whose end decides\n{self:?}\n{event:?}\n{next:?}");
+    /// It gets the signal as its stop.
+    fn is_asked_now(&self, id: CommandId, next: &World, is_first: bool) -> bool {
+        is_first && !self.records[id].asked && next.records[id].asked
     }
 
     /// What holds in each state by itself.
     pub(super) fn check_state(&self) {
-        let Supervisor { policy, phase, decided, .. } = &self.supervisor;
-        let over = matches!(phase, Phase::Draining(_) | Phase::Finishing { .. });
-        assert!(!over || decided.is_some(), "the drain knows the status\n{self:?}");
-        let timed = match phase {
-            Phase::Preparing | Phase::Running | Phase::Done => false,
-            Phase::Stopping(Ladder::Grace { .. }) => policy.kill_after.is_some(),
-            Phase::Draining(Ladder::Grace { .. }) | Phase::Finishing { .. } => {
-                policy.drain.is_some()
-            }
-            Phase::Delaying { .. }
-            | Phase::Stopping(Ladder::Killed { .. })
-            | Phase::Draining(Ladder::Killed { .. }) => true,
+        let Supervisor { policy, life, decided, stop, .. } = &self.supervisor;
+        let over = matches!(life, Life::Draining(_) | Life::Finishing { .. });
+        let is_known = decided.is_some() || self.commands() == 0;
+        assert!(!over || is_known, "the drain knows the status\n{self:?}");
+        let awaits = match life {
+            Life::Preparing | Life::Running => stop.is_some(),
+            Life::Draining(_) | Life::Finishing { .. } => true,
+            Life::Done => false,
         };
-        assert_eq!(
-            self.supervisor.deadline().is_some(),
-            timed,
-            "a deadline exists exactly while something is timed\n{self:?}"
-        );
-        if *phase == Phase::Done {
+        let is_timed = self.supervisor.deadline().is_some();
+        assert!(awaits || !is_timed, "a deadline while nothing is awaited\n{self:?}");
+        let is_limited = match life {
+            Life::Preparing | Life::Running => {
+                stop.is_some() && (policy.kill_after.is_some() || decided.is_some())
+            }
+            Life::Draining(_) => policy.drain.is_some(),
+            Life::Finishing { .. } => true,
+            Life::Done => false,
+        };
+        let somebody = self.running().any(|id| !is_given_up(self, id));
+        assert!(is_timed || !is_limited || !somebody, "no deadline for a limit\n{self:?}");
+        if *life == Life::Done {
             return;
         }
         for (id, command) in self.supervisor.commands.iter().enumerate() {
@@ -382,98 +324,95 @@ impl World {
         // A stop command and what comes after may still be started, and end too.
         for _ in 0..=2 * self.commands() {
             for id in running.drain(..) {
-                supervisor.handle(
-                    Event::Reaped(pid_of(id), Termination::Exited(0)),
-                    self.now,
-                    &mut actions,
-                );
+                let event = Event::Reaped(pid_of(id), Termination::Exited(0));
+                supervisor.handle(event, self.now, &mut actions);
             }
-            let mut started = Vec::new();
-            while let Some(at) =
-                actions.iter().position(|action| matches!(action, Action::Start(_)))
-            {
-                let Action::Start(id) = actions.remove(at) else { continue };
-                supervisor.handle(Event::Started(id, pid_of(id)), self.now, &mut actions);
-                started.push(id);
-            }
-            running = started;
+            running = start_all(&mut supervisor, self.now, &mut actions);
             if running.is_empty() {
                 supervisor.handle(Event::NoChildren, self.now, &mut actions);
             }
         }
         if self.commands() == 0 {
-            // Only a stop signal ends what holds namespaces.
+            // Only a stop signal ends what holds namespaces, and that nobody is there.
             let stop = Event::Signaled(Signal::TERM.into());
             supervisor.handle(stop, self.now, &mut actions);
+            supervisor.handle(Event::NobodyLeft, self.now, &mut actions);
         }
-        assert_eq!(supervisor.phase, Phase::Done, "nobody is left\n{self:?}");
+        assert_eq!(supervisor.life, Life::Done, "nobody is left\n{self:?}");
     }
 
     /// Where nothing dies, not even by SIGKILL, we wait for a limited time after a stop, unless a
     /// limit is `never`.
     fn time_alone_ends_a_limited_stop(&self) {
         let (mut supervisor, mut now) = (self.supervisor.clone(), self.now);
-        let Policy { stop_delay, kill_after, drain, .. } = &supervisor.policy;
-        let has_after = supervisor.commands.iter().any(|command| command.role == Role::After);
-        let drains = if has_after { 2 } else { 1 };
-        let longest = *stop_delay
-            + kill_after.unwrap_or_default()
-            + drain.unwrap_or_default() * drains
-            + LAST_WAIT * 2;
+        let policy = supervisor.policy.clone();
+        let drain = policy.drain.unwrap_or_default().max(Duration::from_secs(5));
+        // The stop, the others, the drain, what comes after.
+        let longest = policy.stop_delay
+            + policy.kill_after.unwrap_or_default()
+            + Duration::from_secs(10)
+            + drain * 3
+            + KILL_WAIT * 3;
         let mut actions = Vec::new();
-        while let Some(deadline) = supervisor.deadline() {
+        while now <= self.now + longest {
+            supervisor.handle(Event::ChildrenLeft { died: false }, now, &mut actions);
+            start_all(&mut supervisor, now, &mut actions);
+            let Some(deadline) = supervisor.deadline() else { break };
             now = now.max(deadline);
-            for event in [Event::ChildrenLeft, Event::CheckDeadline] {
-                supervisor.handle(event, now, &mut actions);
-                while let Some(at) =
-                    actions.iter().position(|action| matches!(action, Action::Start(_)))
-                {
-                    let Action::Start(id) = actions.remove(at) else { continue };
-                    supervisor.handle(Event::Started(id, pid_of(id)), now, &mut actions);
-                }
-            }
+            supervisor.handle(Event::CheckDeadline, now, &mut actions);
+            start_all(&mut supervisor, now, &mut actions);
         }
-        assert!(now <= self.now + longest, "{now:?} is too late\n{self:?}");
-        let unlimited = match supervisor.phase {
+        let unlimited = match supervisor.phase() {
             Phase::Preparing | Phase::Running | Phase::Done => true,
-            Phase::Stopping(_) => supervisor.policy.kill_after.is_none(),
-            Phase::Draining(_) | Phase::Finishing { .. } => supervisor.policy.drain.is_none(),
-            Phase::Delaying { .. } => false,
+            Phase::Stopping => policy.kill_after.is_none() && supervisor.decided.is_none(),
+            Phase::Draining => policy.drain.is_none(),
+            Phase::Finishing | Phase::Delaying => false,
         };
-        assert!(unlimited, "stuck in {:?}\n{self:?}", supervisor.phase);
+        assert!(unlimited, "stuck in {:?}\n{self:?}", supervisor.phase());
+        assert!(
+            supervisor.phase() != Phase::Done || now <= self.now + longest,
+            "{now:?} is too late\n{self:?}"
+        );
     }
 }
 
-fn sent(actions: &[Action]) -> Vec<(Target, Received)> {
-    actions
-        .iter()
-        .filter_map(
-            |action| if let Action::Send(to, what) = action { Some((*to, *what)) } else { None },
-        )
-        .collect()
+/// Starts what is to be started, and returns that.
+fn start_all(supervisor: &mut Supervisor, now: Time, actions: &mut Vec<Action>) -> Vec<CommandId> {
+    let mut started = Vec::new();
+    while let Some(at) = actions.iter().position(|action| matches!(action, Action::Start(_))) {
+        let Action::Start(id) = actions.remove(at) else { continue };
+        for event in [Event::Started(id, pid_of(id)), Event::Executed(id, pid_of(id))] {
+            supervisor.handle(event, now, actions);
+        }
+        started.push(id);
+    }
+    started
 }
 
-fn reaches(to: Target, id: CommandId) -> bool {
-    match to {
-        Target::Process(pid) | Target::Group(pid) => pid == pid_of(id),
-        Target::Everyone => true,
-    }
+fn all_sent(actions: &[Action]) -> impl Iterator<Item = (Target, Received)> {
+    actions.iter().filter_map(|action| match action {
+        Action::Send(to, what) => Some((*to, *what)),
+        _ => None,
+    })
+}
+
+/// A command that even SIGKILL did not end is no longer one of the supervisor's.
+fn is_given_up(world: &World, id: CommandId) -> bool {
+    world.supervisor.commands[id].child().is_none()
+}
+
+fn is_over(world: &World) -> bool {
+    matches!(world.supervisor.life, Life::Finishing { .. } | Life::Done)
 }
 
 pub(super) fn rank(phase: Phase) -> u8 {
     match phase {
         Phase::Preparing => 0,
         Phase::Running => 1,
-        Phase::Delaying { .. } => 2,
-        Phase::Stopping(Ladder::Grace { .. }) => 3,
-        Phase::Stopping(Ladder::Killed { .. }) => 4,
-        Phase::Draining(Ladder::Grace { .. }) => 5,
-        Phase::Draining(Ladder::Killed { .. }) => 6,
-        Phase::Finishing { .. } => 7,
-        Phase::Done => 8,
+        Phase::Delaying => 2,
+        Phase::Stopping => 3,
+        Phase::Draining => 4,
+        Phase::Finishing => 5,
+        Phase::Done => 6,
     }
-}
-
-fn is_killed(phase: Phase) -> bool {
-    matches!(phase, Phase::Stopping(Ladder::Killed { .. }) | Phase::Draining(Ladder::Killed { .. }))
 }

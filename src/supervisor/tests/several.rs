@@ -40,8 +40,16 @@ fn to(id: CommandId, signal: Signal) -> Action {
     Action::Send(Target::Process(pid(id)), signal.into())
 }
 
-fn drained() -> [Action; 2] {
-    [to_all(Signal::TERM), to_all(Signal::CONT)]
+fn asks(id: CommandId, signal: Signal) -> Action {
+    Action::Ask(Target::Process(pid(id)), signal.into())
+}
+
+fn kills(id: CommandId) -> Action {
+    Action::Kill(Target::Process(pid(id)))
+}
+
+fn kills_group(id: CommandId) -> Action {
+    Action::Kill(Target::Group(pid(id)))
 }
 
 fn stopping_in(kill_after: u64) -> Policy {
@@ -53,48 +61,105 @@ fn each_mode_has_its_own_end_and_status() {
     for (exit_when, others, ends, status) in [
         (ExitWhen::Any, [WITH, WITH], &[(2, 5)][..], 5),
         (ExitWhen::Any, [WITH, WITH], &[(0, 0)], 0),
-        (ExitWhen::Watched, [WITH, WITH], &[(1, 5), (2, 6), (0, 0)], 0),
+        (ExitWhen::Main, [WITH, WITH], &[(1, 5), (2, 6), (0, 0)], 0),
         (ExitWhen::Watched, [WATCHED, WATCHED], &[(2, 6), (1, 5), (0, 0)], 5),
         (ExitWhen::Watched, [WATCHED, WITH], &[(0, 3), (1, 5)], 3),
+        (ExitWhen::Empty, [WITH, WITH], &[(0, 0), (2, 6), (1, 5)], 5),
     ] {
         let mut story = Story::of(Policy { exit_when, ..Policy::default() }, &others);
         let (last, first) = ends.split_last().unwrap();
         for (id, code) in first {
             assert_eq!(story.exits(*id, *code), [], "{exit_when:?} {ends:?}");
-            assert_eq!(story.on(Event::ChildrenLeft), []);
+            assert_eq!(story.on(LEFT), []);
         }
         story.exits(last.0, last.1);
-        assert_eq!(story.on(Event::ChildrenLeft), drained(), "{exit_when:?} {ends:?}");
         assert_eq!(story.on(Event::NoChildren), [finish(status)], "{exit_when:?} {ends:?}");
     }
 }
 
 #[test]
-fn a_main_command_that_crashes_beside_one_that_ignores_sigterm_ends_within_the_drain_time() {
-    let mut story = Story::of(Policy::default(), &[WITH]);
-    story.at(10).exits(0, 3);
-    assert_eq!(story.on(Event::ChildrenLeft), drained());
-    assert_eq!(story.at(15).on(Event::CheckDeadline), [to_all(Signal::KILL)]);
-    assert_eq!(story.exits(1, 9), []);
-    assert_eq!(story.on(Event::NoChildren), [finish(3)]);
+fn the_end_of_one_asks_the_others_as_the_user_said() {
+    let rewrite: crate::signal::RewriteMap = [(Signal::TERM, Some(QUIT))].into_iter().collect();
+    let policy = Policy { rewrite, kill_after: Some(seconds(20)), ..Policy::default() };
+    let mut story = Story::of(policy.clone(), &[WITH]);
+    assert_eq!(story.at(1).exits(1, 1), [asks(0, QUIT)]);
+    assert_eq!(story.0.deadline(), Some(seconds(21)));
+    story.at(8).exits(0, 0);
+    assert_eq!(story.on(Event::NoChildren), [finish(1)]);
+
+    let mut story = Story::of(policy, &[WITH, Role::Stop]);
+    let by_command = [Action::AskedByCommand(pid(0)), Action::Start(2)];
+    assert_eq!(story.exits(1, 1), by_command);
 }
 
 #[test]
-fn after_a_stop_all_are_waited_for_and_the_status_is_the_main_commands() {
-    for exit_when in [ExitWhen::Any, ExitWhen::Watched] {
-        let mut story = Story::of(Policy { exit_when, ..stopping_in(4) }, &[WITH, WITH]);
-        let asked = [0, 1, 2].map(|id| to(id, Signal::TERM));
-        assert_eq!(story.signal(Signal::TERM), asked);
-        assert_eq!(story.exits(1, 7), []);
-        assert_eq!(story.exits(0, 2), []);
-        assert_eq!(story.on(Event::ChildrenLeft), [], "one is still there");
-        assert_eq!(story.at(4).on(Event::CheckDeadline), [to(2, Signal::KILL)]);
-        story.on(Event::Reaped(
-            pid(2),
-            Termination::Killed { signal: Signal::KILL, core_dumped: false },
-        ));
-        assert_eq!(story.on(Event::NoChildren), [finish(2)]);
+fn a_command_that_survives_another_has_a_limited_time() {
+    let given = Policy { drain: Some(seconds(2)), drain_is_given: true, ..Policy::default() };
+    let never = Policy { drain: None, ..given.clone() };
+    for (policy, asked, time) in [
+        (Policy::default(), true, 10),
+        (Policy::default(), false, 10),
+        (given.clone(), true, 2),
+        (given, false, 10),
+        (never, true, 5),
+        (stopping_in(7), true, 7),
+    ] {
+        let mut story = Story::of(policy, &[WITH, Role::After]);
+        if asked {
+            assert_eq!(story.signal(Signal::TERM), [asks(0, Signal::TERM), asks(1, Signal::TERM)]);
+        }
+        let asked_now = story.exits(0, 7);
+        assert_eq!(asked_now, if asked { vec![] } else { vec![asks(1, Signal::TERM)] });
+        assert_eq!(story.at(time).on(Event::CheckDeadline), [kills(1)]);
+        story.exits(1, 137);
+        assert_eq!(story.on(Event::NoChildren), [Action::Start(2)]);
+        story.on(Event::Started(2, pid(2)));
+        assert_eq!(story.exits(2, 0), [finish(7)]);
     }
+}
+
+#[test]
+fn a_success_becomes_137_where_our_sigkill_ended_the_main_command() {
+    let mut story = Story::of(stopping_in(2), &[WITH]);
+    assert_eq!(story.exits(1, 0), [asks(0, Signal::TERM)]);
+    assert_eq!(story.at(2).on(Event::CheckDeadline), [kills(0)]);
+    let killed = Termination::Killed { signal: Signal::KILL, core_dumped: false };
+    story.on(Event::Reaped(pid(0), killed));
+    assert_eq!(story.on(Event::NoChildren), [finish(137)]);
+}
+
+#[test]
+fn what_serves_the_main_command_is_asked_when_that_has_exited() {
+    let mut story = Story::of(Policy { exit_when: ExitWhen::Main, ..stopping_in(9) }, &[WITH]);
+    assert_eq!(story.signal(Signal::TERM), [asks(0, Signal::TERM)]);
+    assert_eq!(story.at(3).exits(0, 2), [asks(1, Signal::TERM)]);
+    assert_eq!(story.0.deadline(), Some(seconds(9)), "what remains");
+    story.exits(1, 0);
+    assert_eq!(story.on(Event::NoChildren), [finish(2)]);
+}
+
+#[test]
+fn after_a_stop_the_main_command_decides_and_the_others_have_what_remains() {
+    let mut story = Story::of(stopping_in(4), &[WITH, WITH]);
+    let asked = [0, 1, 2].map(|id| asks(id, Signal::TERM));
+    assert_eq!(story.signal(Signal::TERM), asked);
+    assert_eq!(story.exits(1, 7), []);
+    assert_eq!(story.exits(0, 2), []);
+    assert_eq!(story.on(LEFT), [], "one is still there");
+    assert_eq!(story.at(4).on(Event::CheckDeadline), [kills(2)]);
+    story.exits(2, 137);
+    assert_eq!(story.on(Event::NoChildren), [finish(2)]);
+}
+
+#[test]
+fn with_nobody_left_to_wait_for_a_stop_drains_at_once() {
+    let mut story = Story::of(Policy { exit_when: ExitWhen::Empty, ..Policy::default() }, &[]);
+    story.exits(0, 0);
+    assert_eq!(story.on(LEFT), [], "it is in the background");
+    story.signal(Signal::TERM);
+    let first = remaining(Moment::First, Duration::from_millis(2500));
+    assert_eq!(story.on(LEFT), [first]);
+    assert_eq!(story.on(Event::NoChildren), [finish(0)]);
 }
 
 #[test]
@@ -102,29 +167,29 @@ fn while_a_stop_signal_is_held_the_stop_is_asked_for_already() {
     let mut story = Story::of(Policy { stop_delay: seconds(3), ..Policy::default() }, &[WITH]);
     story.signal(Signal::TERM);
     assert_eq!(story.at(1).exits(1, 7), []);
-    assert_eq!(story.on(Event::ChildrenLeft), [], "the main command goes on");
-    assert_eq!(story.at(3).on(Event::CheckDeadline), [to(0, Signal::TERM)]);
+    assert_eq!(story.on(LEFT), [], "the main command goes on");
+    assert_eq!(story.at(3).on(Event::CheckDeadline), [asks(0, Signal::TERM)]);
     story.exits(0, 2);
     assert_eq!(story.on(Event::NoChildren), [finish(2)]);
 }
 
 #[test]
-fn signals_go_to_all_that_run() {
-    let mut story =
-        Story::of(Policy { exit_when: ExitWhen::Watched, ..Policy::default() }, &[WITH, WITH]);
-    story.exits(1, 0);
-    assert_eq!(story.signal(Signal::HUP), [to(0, Signal::HUP), to(2, Signal::HUP)]);
+fn only_stop_signals_go_to_all_commands() {
+    let mut story = Story::of(Policy::default(), &[WITH, WITH]);
+    assert_eq!(story.signal(Signal::HUP), [to(0, Signal::HUP)]);
+    let asked = [0, 1, 2].map(|id| asks(id, Signal::TERM));
+    assert_eq!(story.signal(Signal::TERM), asked);
+    assert_eq!(story.signal(Signal::TERM), [to(0, Signal::TERM)], "the user's");
 }
 
 #[test]
 fn what_comes_before_does_so_in_order_and_a_failure_is_the_end() {
     let mut story = Story::of(Policy::default(), &[Role::Before, Role::Before, WITH]);
     assert_eq!(story.0.phase(), Phase::Preparing);
-    assert_eq!(story.signal(Signal::HUP), [to(1, Signal::HUP)]);
+    assert_eq!(story.signal(Signal::HUP), [], "dropped");
     assert_eq!(story.exits(1, 0), [Action::Start(2)]);
     story.on(Event::Started(2, pid(2)));
     assert_eq!(story.exits(2, 4), []);
-    assert_eq!(story.on(Event::ChildrenLeft), drained());
     assert_eq!(story.on(Event::NoChildren), [finish(4)]);
 }
 
@@ -136,10 +201,10 @@ fn a_stop_while_something_comes_before_goes_to_it_and_is_the_end() {
     );
     assert_eq!(
         story.signal(Signal::TERM),
-        [to(1, Signal::TERM)],
+        [asks(1, Signal::TERM)],
         "neither a delay nor the stop command"
     );
-    assert_eq!(story.at(2).on(Event::CheckDeadline), [to(1, Signal::KILL)]);
+    assert_eq!(story.at(2).on(Event::CheckDeadline), [kills(1)]);
     assert_eq!(story.exits(1, 0), []);
     assert_eq!(story.on(Event::NoChildren), [finish(0)], "and nothing after");
 }
@@ -154,7 +219,7 @@ fn what_cannot_be_started_has_ended_with_its_status() {
     story.on(Event::Begun);
     assert_eq!(story.on(missing(0)), [finish(127)], "there is nothing to drain");
 
-    for (exit_when, decides) in [(ExitWhen::Any, true), (ExitWhen::Watched, false)] {
+    for (exit_when, decides) in [(ExitWhen::Any, true), (ExitWhen::Main, false)] {
         let mut story = Story(
             Supervisor::new(
                 Policy { exit_when, ..Policy::default() },
@@ -166,20 +231,22 @@ fn what_cannot_be_started_has_ended_with_its_status() {
         story.on(Event::Begun);
         assert_eq!(story.on(Event::Started(0, MAIN)), [], "it may take any time");
         assert_eq!(story.on(Event::Executed(0, MAIN)), [Action::Start(1)]);
-        assert_eq!(story.on(missing(1)), if decides { vec![] } else { vec![Action::Start(2)] });
-        let next = story.on(Event::ChildrenLeft);
-        assert_eq!(next, if decides { drained().to_vec() } else { vec![] });
+        let next = if decides { asks(0, Signal::TERM) } else { Action::Start(2) };
+        assert_eq!(story.on(missing(1)), [next]);
     }
 }
 
 #[test]
 fn a_stop_command_takes_the_place_of_the_signal_to_the_main_command() {
     let mut story = Story::of(stopping_in(5), &[WITH, Role::Stop]);
-    assert_eq!(story.signal(Signal::TERM), [to(1, Signal::TERM), Action::Start(2)]);
+    assert_eq!(
+        story.signal(Signal::TERM),
+        [asks(1, Signal::TERM), Action::AskedByCommand(pid(0)), Action::Start(2)]
+    );
     story.on(Event::Started(2, pid(2)));
     assert_eq!(story.exits(2, 0), []);
-    assert_eq!(story.signal(Signal::INT), [to(0, Signal::INT), to(1, Signal::INT)]);
-    assert_eq!(story.at(5).on(Event::CheckDeadline), [to(0, Signal::KILL), to(1, Signal::KILL)]);
+    assert_eq!(story.signal(Signal::INT), [to(0, Signal::INT)]);
+    assert_eq!(story.at(5).on(Event::CheckDeadline), [kills(0), kills(1)]);
 }
 
 #[test]
@@ -190,11 +257,14 @@ fn the_signal_is_sent_after_all_if_the_stop_command_fails() {
         let mut story =
             Story::of(Policy { stop_delay: seconds(3), ..stopping_in(5) }, &[Role::Stop]);
         assert_eq!(story.signal(Signal::TERM), []);
-        assert_eq!(story.at(3).on(Event::CheckDeadline), [Action::Start(1)]);
+        assert_eq!(
+            story.at(3).on(Event::CheckDeadline),
+            [Action::AskedByCommand(pid(0)), Action::Start(1)]
+        );
         if matches!(fails, Event::Reaped(..)) {
             story.on(Event::Started(1, pid(1)));
         }
-        assert_eq!(story.at(4).on(fails), [to(0, Signal::TERM)]);
+        assert_eq!(story.at(4).on(fails), [asks(0, Signal::TERM)]);
         assert_eq!(story.0.deadline(), Some(seconds(8)), "the clock has started with the stop");
     }
 }
@@ -204,7 +274,7 @@ fn a_stop_command_that_hangs_is_killed_with_the_command() {
     let mut story = Story::of(stopping_in(5), &[Role::Stop]);
     story.signal(Signal::TERM);
     story.on(Event::Started(1, pid(1)));
-    assert_eq!(story.at(5).on(Event::CheckDeadline), [to(0, Signal::KILL), to(1, Signal::KILL)]);
+    assert_eq!(story.at(5).on(Event::CheckDeadline), [kills(0), kills_group(1)]);
     assert_eq!(story.exits(1, 137), [], "too late for the signal");
 }
 
@@ -217,11 +287,7 @@ fn what_comes_after_has_the_drain_time_in_all() {
     assert_eq!(story.signal(Signal::TERM), [to(1, Signal::TERM)]);
     assert_eq!(story.at(12).exits(1, 8), [Action::Start(2)]);
     story.on(Event::Started(2, pid(2)));
-    assert_eq!(story.at(15).on(Event::CheckDeadline), [to_group_of(2, Signal::KILL), finish(3)]);
-}
-
-fn to_group_of(id: CommandId, signal: Signal) -> Action {
-    Action::Send(Target::Group(pid(id)), signal.into())
+    assert_eq!(story.at(15).on(Event::CheckDeadline), [kills_group(2), finish(3)]);
 }
 
 #[test]
@@ -229,13 +295,13 @@ fn out_of_memory_begins_a_stop_once_all_is_reaped() {
     let mut story =
         Story::of(Policy { exit_on_oom: true, stop_delay: seconds(9), ..stopping_in(2) }, &[]);
     assert_eq!(story.on(Event::OutOfMemory(1)), [], "the victim may be the command");
-    assert_eq!(story.on(Event::ChildrenLeft), [to(0, Signal::TERM)], "without the delay");
+    assert_eq!(story.on(LEFT), [asks(0, Signal::TERM)], "without the delay");
     story.exits(0, 0);
     assert_eq!(story.on(Event::NoChildren), [finish(137)]);
 
     let mut story = Story::of(Policy::default(), &[]);
     story.on(Event::OutOfMemory(1));
-    assert_eq!(story.on(Event::ChildrenLeft), []);
+    assert_eq!(story.on(LEFT), []);
     story.exits(0, 0);
     assert_eq!(story.on(Event::NoChildren), [finish(0)], "only said");
 }
@@ -272,7 +338,7 @@ fn what_runs_in_place_of_the_main_command_is_the_job_of_the_shell() {
 fn a_second_kill_for_memory_keeps_the_status_of_the_first() {
     let mut story = Story::of(Policy { exit_on_oom: true, ..Policy::default() }, &[]);
     story.on(Event::OutOfMemory(1));
-    assert_eq!(story.on(Event::ChildrenLeft), [to(0, Signal::TERM)]);
+    assert_eq!(story.on(LEFT), [asks(0, Signal::TERM)]);
     story.on(Event::OutOfMemory(1));
     story.exits(0, 0);
     assert_eq!(story.on(Event::NoChildren), [finish(137)]);
@@ -285,5 +351,5 @@ fn a_stop_for_want_of_memory_uses_a_signal_that_stops() {
         &[],
     );
     story.on(Event::OutOfMemory(1));
-    assert_eq!(story.on(Event::ChildrenLeft), [to(0, QUIT)]);
+    assert_eq!(story.on(LEFT), [asks(0, QUIT)]);
 }

@@ -42,7 +42,6 @@ impl fmt::Debug for Pid {
 ///
 /// What a kernel does not tell is `None`: gVisor has no `SigCgt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that are true or not")]
 pub struct Process {
     /// Its pid.
     pub pid: Pid,
@@ -72,8 +71,9 @@ pub struct Process {
     pub pending: Option<SignalSet>,
     /// How often its main thread has given up the CPU, or lost it.
     pub switches: Option<u64>,
-    /// Its stdin is a pipe. Only looked up where it matters, for it costs.
-    pub reads_a_pipe: bool,
+    /// The inode of the pipe that its stdin is (pipe(7)). Only looked up where it matters, for it
+    /// costs.
+    pub stdin_pipe: Option<u64>,
 }
 
 /// What names a process for good.
@@ -102,7 +102,14 @@ impl Process {
     /// Whether all that this signal does is to kill it.
     #[must_use]
     pub fn dies_of(&self, signal: Signal) -> Option<bool> {
-        Some(!self.catches(signal)? && !self.ignored?.contains(signal))
+        Some(!self.catches(signal)? && self.would_die_of(signal)?)
+    }
+
+    /// The same, but maybe later: a shell blocks all signals while it forks, and so does its child
+    /// until its exec.
+    #[must_use]
+    pub fn would_die_of(&self, signal: Signal) -> Option<bool> {
+        Some(!self.caught?.contains(signal) && !self.ignored?.contains(signal))
     }
 }
 

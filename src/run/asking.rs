@@ -1,7 +1,7 @@
 //! Asking processes to exit: looks at them first, and keeps who was asked and who is in whose
 //! charge.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -9,13 +9,16 @@ use nix::errno::Errno;
 use crate::process::{Pid, Process};
 use crate::signal::{Received, Signal};
 use crate::status::{Leftovers, Termination};
-use crate::supervisor::charges::{Charges, Plan, Waiting};
+use crate::supervisor::charges::{Charges, NextLook, Plan, Waiting};
 use crate::supervisor::{DrainSignals, Moment, Target};
 use crate::sys::broadcast::Broadcast;
-use crate::sys::{kill, process};
+use crate::sys::{descriptors, kill, process};
 
-/// So many times as long as a look has taken, no other follows for a newcomer's sake.
+/// So many times as long as a look has taken, no other follows between two moments of the drain.
 const REST_AFTER_LOOK: u32 = 10;
+
+/// What is made of a look takes at most so many bytes for each process.
+const ROOM: usize = 512;
 
 /// Everyone in the container, and whom of them was asked.
 pub(super) struct Asking {
@@ -23,9 +26,13 @@ pub(super) struct Asking {
     /// `None` where no drain would ask anybody: then nobody looks.
     charges: Option<Charges>,
     own: Pid,
+    /// A signal went out to these, and no look has told yet who got it.
+    unseen: Vec<(Target, Signal)>,
     /// Our children at the last look of the drain.
     children: BTreeSet<i32>,
-    /// No other look for newcomers before that.
+    /// What another look before the next moment is worth its price for.
+    next: NextLook,
+    /// But none before that.
     next_look: Option<Instant>,
     /// The moment of a look that has failed, and is to be had again.
     missed: Option<Moment>,
@@ -46,12 +53,16 @@ pub(super) struct Asked {
 }
 
 impl Asking {
+    /// Before anything that we inherited is let go.
     pub(super) fn new(commands: usize, drains: bool) -> Self {
+        let (own, own_stdin) = (process::own_pid(), descriptors::stdin_pipe());
         Self {
             broadcast: Broadcast::new(commands),
-            charges: drains.then(Charges::default),
-            own: process::own_pid(),
+            charges: drains.then(|| Charges::new(own, own_stdin)),
+            own,
+            unseen: Vec::with_capacity(2 * commands + 2),
             children: BTreeSet::new(),
+            next: NextLook::default(),
             next_look: None,
             missed: None,
             asked_many: false,
@@ -65,6 +76,7 @@ impl Asking {
     /// A child has ended, maybe by our SIGKILL.
     pub(super) fn ended(&mut self, pid: Pid, termination: Termination, by_us: bool) {
         self.broadcast.remove(pid);
+        self.unseen.retain(|(target, _)| *target != Target::Process(pid));
         if let Some(charges) = &mut self.charges {
             charges.ended(pid, termination, by_us);
         }
@@ -85,50 +97,66 @@ impl Asking {
 
     /// Sends the signal by which these are to exit.
     pub(super) fn ask(&mut self, target: Target, what: Received) -> nix::Result<()> {
-        let before = self.charges.is_some().then(|| self.broadcast.look(Signal::TERM));
+        let before = self.charges.is_some().then(|| self.look(Signal::TERM));
         self.send(target, what)?;
-        self.asked_many |= !matches!(target, Target::Process(_));
-        let is_target = move |process: &Process| match target {
-            Target::Process(pid) => process.pid == pid,
-            Target::Group(leader) => process.group == leader.as_raw(),
-            Target::Everyone => true,
-        };
-        let Some(charges) = &mut self.charges else { return Ok(()) };
-        if let Some(Ok(look)) = before {
-            charges.asked(&look, what.signal, is_target);
-        } else if let Target::Process(pid) | Target::Group(pid) = target {
-            charges.asked_blindly(pid, what.signal);
-        }
+        let is_one = matches!(target, Target::Process(_));
+        self.asked_many |= !is_one;
+        self.asked(before, target, what.signal);
         // A fork that the signal has met was done again, and its child has the signal too.
-        if !matches!(target, Target::Process(_))
-            && let Ok(after) = self.broadcast.look(Signal::TERM)
-        {
-            charges.asked_with_them(&after, what.signal, is_target);
+        if !is_one && self.charges.is_some() {
+            self.unseen.push((target, what.signal));
+            if let Ok(after) = self.look(Signal::TERM) {
+                self.has_seen(&after);
+            }
         }
         Ok(())
     }
 
     /// The stop command asks this child in our place.
     pub(super) fn asked_by_command(&mut self, pid: Pid) {
+        let look = self.charges.is_some().then(|| self.look(Signal::TERM));
+        self.asked(look, Target::Process(pid), Signal::TERM);
+    }
+
+    fn asked(&mut self, before: Option<nix::Result<Vec<Process>>>, target: Target, signal: Signal) {
         let Some(charges) = &mut self.charges else { return };
-        match self.broadcast.look(Signal::TERM) {
-            Ok(look) => charges.asked(&look, Signal::TERM, |process| process.pid == pid),
-            Err(_) => charges.asked_blindly(pid, Signal::TERM),
+        if let Some(Ok(look)) = before {
+            charges.asked(&look, |process| is_in(target, process).then_some(signal));
+        } else {
+            charges.asked_blindly();
+            self.unseen.push((target, signal));
         }
+    }
+
+    /// Who is there after a signal went out to many got it too.
+    fn has_seen(&mut self, look: &[Process]) {
+        let Some(charges) = &mut self.charges else { return };
+        for (target, signal) in self.unseen.drain(..) {
+            charges.asked_with_them(look, signal, |process| is_in(target, process));
+        }
+    }
+
+    /// All processes but us, if there is memory for what is made of them: that must not fail.
+    fn look(&self, signal: Signal) -> nix::Result<Vec<Process>> {
+        let look = self.broadcast.look(signal)?;
+        let mut room = Vec::<u8>::new();
+        let reserved = room.try_reserve_exact(look.len().saturating_mul(ROOM));
+        std::hint::black_box(&room);
+        reserved.map(|()| look).map_err(|_| Errno::ENOMEM)
     }
 
     /// Asks those that remain, as far as it is their turn.
     pub(super) fn ask_remaining(&mut self, moment: Moment, signals: DrainSignals) -> Asked {
         let mut asked = Asked { waiting: Vec::new(), nobody: false, refused: None, failed: None };
-        let moment = self.missed.take().map_or(moment, |missed| missed.max(moment));
-        if moment == Moment::Newcomers && !self.has_newcomers() {
+        let missed = self.missed.take();
+        let moment = missed.map_or(moment, |missed| missed.max(moment));
+        if missed.is_none() && moment == Moment::Newcomers && !self.is_worth_a_look() {
             return asked;
         }
         let begun = Instant::now();
-        let look = self.broadcast.look(signals.signal);
+        let look = self.look(signals.signal);
         let took = begun.elapsed();
         self.next_look = Some(begun + took.saturating_mul(REST_AFTER_LOOK + 1));
-        let (look, Some(charges)) = (look, &mut self.charges) else { return asked };
         let look = match look {
             Ok(look) => look,
             Err(error) => {
@@ -137,6 +165,8 @@ impl Asking {
                 return asked;
             }
         };
+        self.has_seen(&look);
+        let Some(charges) = &mut self.charges else { return asked };
         let own = self.own.as_raw();
         self.children = look
             .iter()
@@ -144,14 +174,14 @@ impl Asking {
             .map(|process| process.pid.as_raw())
             .collect();
         asked.nobody = !look.iter().any(|process| process.lives);
-        let Plan { ask, wait } = charges.plan(&look, self.own, moment, signals);
-        asked.waiting = wait;
-        let mut done = BTreeSet::new();
+        let Plan { ask, wait, next } = charges.plan(&look, moment, signals);
+        (asked.waiting, self.next) = (wait, next);
+        let mut done = BTreeMap::new();
         for one in ask {
             let send = |signal| self.broadcast.signal_one(one.identity, signal);
             match send(one.signal) {
                 Ok(()) => {
-                    done.insert(one.identity);
+                    done.insert(one.identity, one.by());
                     // It cannot fail where the other did not.
                     let _ = one.hang_up.then(|| send(Signal::HUP));
                     let _ = send(Signal::CONT);
@@ -160,31 +190,46 @@ impl Asking {
             }
         }
         if !done.is_empty() {
-            charges.asked(&look, signals.signal, |process| done.contains(&process.identity()));
+            charges.asked(&look, |process| done.get(&process.identity()).copied());
         }
         asked
     }
 
-    fn has_newcomers(&self) -> bool {
+    fn is_worth_a_look(&self) -> bool {
         if self.next_look.is_some_and(|next| Instant::now() < next) {
             return false;
         }
-        let children = self.broadcast.own_children();
-        children.is_none_or(|children| children.iter().any(|pid| !self.children.contains(pid)))
+        let Some(children) = self.broadcast.own_children() else { return true };
+        let has_newcomer = children.iter().any(|pid| !self.children.contains(pid));
+        let waits = match self.next {
+            NextLook::Newcomer => false,
+            NextLook::Death => children.len() < self.children.len(),
+            NextLook::Soon => true,
+        };
+        // Without a child we wait for what entered from outside, and nobody tells of its end.
+        has_newcomer || waits || children.is_empty()
     }
 
     /// Where /proc cannot be read, everyone is asked once; any other error is worth another look.
     fn without_look(&mut self, moment: Moment, signal: Signal, error: Errno) {
         let is_for_good =
             [Errno::ENOENT, Errno::ESRCH, Errno::EACCES, Errno::EPERM].contains(&error);
-        if is_for_good || moment >= Moment::Half {
-            if !std::mem::replace(&mut self.asked_many, true) {
-                let _ = self.broadcast.signal(signal);
-                let _ = self.broadcast.signal(Signal::CONT);
-            }
+        if !self.asked_many && (is_for_good || moment >= Moment::Half) {
+            self.asked_many = true;
+            let _ = self.broadcast.signal(signal);
+            let _ = self.broadcast.signal(Signal::CONT);
+            self.unseen.push((Target::Everyone, signal));
         } else {
             self.missed = Some(moment);
             self.next_look = None;
         }
+    }
+}
+
+fn is_in(target: Target, process: &Process) -> bool {
+    match target {
+        Target::Process(pid) => process.pid == pid,
+        Target::Group(leader) => process.group == leader.as_raw(),
+        Target::Everyone => true,
     }
 }

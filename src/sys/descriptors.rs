@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{chdir, close};
 
 use super::{check, directory};
@@ -56,6 +56,14 @@ pub fn release_inherited<const COUNT: usize>(kept: [Option<BorrowedFd>; COUNT]) 
 #[must_use]
 pub fn stdin_is_terminal() -> bool {
     io::stdin().is_terminal()
+}
+
+/// The inode of the pipe that stdin is, if it is one.
+#[must_use]
+pub fn stdin_pipe() -> Option<u64> {
+    let stat = fstat(io::stdin()).ok()?;
+    let is_pipe = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFIFO;
+    is_pipe.then_some(stat.st_ino)
 }
 
 /// The working directory, to be entered again by a command that starts later.

@@ -20,8 +20,8 @@ use crate::signal::{Signal, SignalSet};
 pub enum Detail {
     /// /proc/PID/stat alone: who there is.
     Existence,
-    /// What each would do with a signal too; and whether it reads a pipe, of those that this one
-    /// would only kill.
+    /// What each would do with a signal too; and what pipe it reads, of those that this one would
+    /// only kill.
     Signals(Signal),
 }
 
@@ -37,15 +37,14 @@ pub(super) fn look(detail: Detail, is_pid_1: bool) -> nix::Result<Vec<Process>> 
         return Err(Errno::ESRCH);
     }
     let stats = if is_pid_1 { everyone(own_pid)? } else { descendants(own_pid)? };
-    let parents: BTreeSet<_> = stats.iter().map(|stat| stat.process.parent).collect();
     let mut processes = Vec::new();
     processes.try_reserve_exact(stats.len()).map_err(|_| Errno::ENOMEM)?;
     for Stat { mut process, .. } in stats {
         if let Detail::Signals(signal) = detail {
             add_signals(&mut process)?;
-            let is_leaf = !parents.contains(&process.pid.as_raw());
-            process.reads_a_pipe =
-                is_leaf && process.dies_of(signal) == Some(true) && reads_a_pipe(process.pid);
+            if process.would_die_of(signal) == Some(true) {
+                process.stdin_pipe = stdin_pipe(process.pid);
+            }
         }
         processes.push(process);
     }
@@ -223,7 +222,7 @@ impl Stat {
             ignored: None,
             pending: None,
             switches: None,
-            reads_a_pipe: false,
+            stdin_pipe: None,
         };
         Some(Self { process, is_kernel_thread: flags & KERNEL_THREAD != 0 })
     }
@@ -264,10 +263,11 @@ fn parse_status(text: &[u8], process: &mut Process) {
     process.switches = voluntary.zip(other).map(|(voluntary, other)| voluntary + other);
 }
 
-fn reads_a_pipe(pid: Pid) -> bool {
+/// The link says `pipe:[INODE]` (proc_pid_fd(5)).
+fn stdin_pipe(pid: Pid) -> Option<u64> {
     let mut path = Path::new();
-    let target = path.of(format_args!("/proc/{pid}/fd/0")).and_then(readlink);
-    target.is_ok_and(|target| target.as_encoded_bytes().starts_with(b"pipe:"))
+    let target = path.of(format_args!("/proc/{pid}/fd/0")).and_then(readlink).ok()?;
+    target.to_str()?.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// Room for a path below /proc.
@@ -365,7 +365,8 @@ mod tests {
 
     #[test]
     fn a_child_is_found_by_the_children_files_and_by_a_scan() {
-        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new("sleep");
+        let mut child = child.arg("60").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let own = getpid().as_raw();
         let has = |stats: Vec<Stat>| stats.iter().any(|stat| stat.process.pid.as_raw() == pid);
@@ -375,6 +376,8 @@ mod tests {
         let found = all.iter().find(|process| process.pid.as_raw() == pid).unwrap();
         assert_eq!((found.parent, found.lives), (own, true));
         assert!(found.caught.is_some() && found.switches.is_some());
+        let pipe = nix::sys::stat::fstat(child.stdin.as_ref().unwrap()).unwrap();
+        assert_eq!(found.stdin_pipe, Some(pipe.st_ino));
         child.kill().unwrap();
         child.wait().unwrap();
     }

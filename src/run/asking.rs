@@ -26,6 +26,7 @@ pub(super) struct Asking {
     /// `None` where no drain would ask anybody: then nobody looks.
     charges: Option<Charges>,
     own: Pid,
+    own_stdin: Option<u64>,
     /// A signal went out to these, and no look has told yet who got it.
     unseen: Vec<(Target, Signal)>,
     /// Our children at the last look of the drain.
@@ -60,6 +61,7 @@ impl Asking {
             broadcast: Broadcast::new(commands),
             charges: drains.then(|| Charges::new(own, own_stdin)),
             own,
+            own_stdin,
             unseen: Vec::with_capacity(2 * commands + 2),
             children: BTreeSet::new(),
             next: NextLook::default(),
@@ -116,6 +118,13 @@ impl Asking {
     pub(super) fn asked_by_command(&mut self, pid: Pid) {
         let look = self.charges.is_some().then(|| self.look(Signal::TERM));
         self.asked(look, Target::Process(pid), Signal::TERM);
+    }
+
+    /// All have survived what they were asked by: it was an interrupt, and they were not asked.
+    pub(super) fn forget(&mut self) {
+        self.charges = self.charges.take().map(|_| Charges::new(self.own, self.own_stdin));
+        self.unseen.clear();
+        self.asked_many = false;
     }
 
     fn asked(&mut self, before: Option<nix::Result<Vec<Process>>>, target: Target, signal: Signal) {

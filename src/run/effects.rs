@@ -76,6 +76,7 @@ impl Effects {
                 self.check_sent(target, what.signal, sent);
             }
             Action::AskedByCommand(pid) => self.asking.asked_by_command(pid),
+            Action::ForgetAsked => self.asking.forget(),
             Action::AskRemaining { moment, signals, until_half } => {
                 return self.ask_remaining(moment, signals, until_half);
             }

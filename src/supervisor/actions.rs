@@ -21,6 +21,8 @@ pub enum Action {
     Ask(Target, Received),
     /// The stop command asks this child in our place.
     AskedByCommand(Pid),
+    /// Whoever was asked so far was not: it was an interrupt, and all go on.
+    ForgetAsked,
     /// Ask the remaining processes to exit, as far as it is their turn at this moment of the drain.
     AskRemaining {
         /// Which moment it is.

@@ -385,6 +385,7 @@ impl Supervisor {
             });
         if all_survive && self.decided.is_none() && self.phase() == Phase::Stopping {
             out.tell(Notice::Interrupted(signal));
+            out.push(Action::ForgetAsked);
             self.stop = None;
             for (_, child) in self.children_mut() {
                 (child.asked, child.continued) = (None, false);

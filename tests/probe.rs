@@ -11,6 +11,7 @@
 mod identity;
 mod memory;
 mod namespace;
+mod programs;
 mod report;
 mod restrict;
 mod terminal;
@@ -101,9 +102,7 @@ impl Steps {
             "until" => until(self.number()),
             // Waits for one of these without telling; all signals must be blocked.
             "await" => await_signal(self.number()),
-            "sleep-ms" => {
-                std::thread::sleep(Duration::from_millis(u64::try_from(self.number()).unwrap()));
-            }
+            "sleep-ms" => std::thread::sleep(self.milliseconds()),
             "forever" => loop {
                 unsafe { libc::pause() };
             },
@@ -118,6 +117,17 @@ impl Steps {
             "kill-group" => assert_eq!(unsafe { libc::kill(0, self.number()) }, 0),
             // SIG VALUE: to the parent, with a payload.
             "queue-parent" => queue(unsafe { libc::getppid() }, self.number(), self.number()),
+            // By a handler, as most programs do it; `catch-once`: the first puts the default back.
+            "catch" => programs::catch(self.number(), false),
+            "catch-once" => programs::catch(self.number(), true),
+            // As `await` and `until`, for what is caught; or for so long; or with a timer that
+            // wakes this process fifty times a second.
+            "await-caught" => programs::await_caught(self.number(), None),
+            "await-caught-with-timer" => {
+                programs::await_caught(self.number(), Some(Duration::from_millis(20)));
+            }
+            "until-caught" => programs::tell_caught(self.number()),
+            "tell-caught-ms" => programs::tell_caught_for(self.milliseconds()),
             // Processes.
             "fork" => self.fork(false, false),
             "session" => self.fork(true, false),
@@ -125,11 +135,19 @@ impl Steps {
             "orphans" => orphans(self.number()),
             // COUNT: children that never end by themselves.
             "crowd" => crowd(self.number()),
+            // The same, of such that SIGTERM kills.
+            "crowd-that-dies" => {
+                mask_all(0);
+                crowd(self.number());
+                mask_all(u64::MAX);
+            }
             // Such children, up to the limit of processes.
             "fill" => while child_that_waits() > 0 {},
             // Sixteen times a child and an exit, and the child does the same, for ever: no pid is
             // there for long.
-            "bomb" => bomb(),
+            "bomb" => bomb(false),
+            // The same, each in a session of its own.
+            "bomb-of-sessions" => bomb(true),
             // Waits for the child that was made last and tells how it ended.
             "wait-last" => wait_for(self.last_child),
             // Waits until there is a process with this pid.
@@ -149,6 +167,15 @@ impl Steps {
             "setsid" => assert!(unsafe { libc::setsid() } > 0),
             // The rest of the steps in a second thread, after the first has ended.
             "leave-main-thread" => self.leave_main_thread(),
+            // Its block in another thread.
+            "in-thread" => programs::in_thread(self.block()),
+            // COUNT: children that are made one after the other, each of which saves something on
+            // the first SIGTERM, and dies of a second one.
+            "storm" => programs::storm(self.number()),
+            // DEPTH: a chain of children, each in a session of its own.
+            "chain" => programs::chain(self.number()),
+            // Held by the kernel (state D) until its child is killed.
+            "vfork" => programs::vfork(),
             "traceme" => assert_eq!(unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) }, 0),
             // COUNT GROUP...
             "setgroups" => {
@@ -197,6 +224,8 @@ impl Steps {
             "environment" => environment(self.block()),
             // A session of our own, with stdin as its terminal: what runc does.
             "terminal" => terminal::make_controlling(),
+            // A session leader's, without anybody at it.
+            "own-terminal" => terminal::make_own(),
             "take-foreground" => terminal::take_foreground(),
             "foreground" => say(terminal::foreground()),
             "read-line" => say(terminal::line()),
@@ -207,6 +236,8 @@ impl Steps {
             // PID: the rest of the steps in that process's PID namespace, as a child of a process
             // outside.
             "join" => namespace::join(self.number()),
+            // OPTIONS of a new /proc (proc(5)).
+            "proc" => namespace::mount_proc(&self.word()),
             "hide" => namespace::hide(&self.word()),
             // PLACE BYTES: the same, with room for that much.
             "small-disk" => namespace::mount_small(&self.word(), self.number()),
@@ -240,6 +271,10 @@ impl Steps {
         self.word().parse().expect("a user or a group")
     }
 
+    fn milliseconds(&mut self) -> Duration {
+        Duration::from_millis(u64::try_from(self.number()).unwrap())
+    }
+
     fn block(&mut self) -> Vec<OsString> {
         assert_eq!(self.word(), "[");
         let mut depth = 1;
@@ -262,6 +297,7 @@ impl Steps {
         let child = unsafe { libc::fork() };
         assert!(child >= 0, "fork: {}", std::io::Error::last_os_error());
         if child == 0 {
+            programs::forget();
             if own_session {
                 unsafe { libc::setsid() };
             }
@@ -449,7 +485,7 @@ fn child_that_waits() -> i32 {
     }
 }
 
-fn bomb() {
+fn bomb(in_sessions: bool) {
     // Here, not in who starts it: once it has begun, the limit of processes is everybody's.
     for _ in 1..16 {
         if unsafe { libc::fork() } <= 0 {
@@ -457,6 +493,9 @@ fn bomb() {
         }
     }
     loop {
+        if in_sessions {
+            unsafe { libc::setsid() };
+        }
         match unsafe { libc::fork() } {
             0 => {}
             // At the limit of processes.

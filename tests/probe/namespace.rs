@@ -70,6 +70,11 @@ fn leave_to_child() {
     unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
 }
 
+/// Another one, with these options, over the /proc that is there.
+pub fn mount_proc(options: &str) {
+    mount(c"proc", c"/proc", Some(c"proc"), 0, Some(&c_string(options)));
+}
+
 /// An empty file system over `place`: nothing is there any more.
 pub fn hide(place: &str) {
     mount(c"none", &c_string(place), Some(c"tmpfs"), 0, None);

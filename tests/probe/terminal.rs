@@ -49,3 +49,14 @@ pub fn line() -> String {
         Err(error) => format!("no line: {error}"),
     }
 }
+
+/// A new terminal for the session that this process leads. The other end stays open.
+pub fn make_own() {
+    let other_end = unsafe { libc::posix_openpt(libc::O_RDWR | libc::O_NOCTTY) };
+    assert!(other_end >= 0, "posix_openpt: {}", Error::last_os_error());
+    assert_eq!(unsafe { libc::grantpt(other_end) | libc::unlockpt(other_end) }, 0);
+    let mut name = [0; 64];
+    assert_eq!(unsafe { libc::ptsname_r(other_end, name.as_mut_ptr(), name.len()) }, 0);
+    // It becomes that of a leader without one.
+    assert!(unsafe { libc::open(name.as_ptr(), libc::O_RDWR) } >= 0);
+}

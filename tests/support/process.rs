@@ -110,7 +110,8 @@ impl Process {
 
     /// It sleeps, and no signal is pending for it.
     pub fn is_idle(self) -> bool {
-        self.state() == Some('S') && self.status("ShdPnd").bytes().all(|digit| digit == b'0')
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default();
+        status.contains("\nState:\tS") && status.contains("\nShdPnd:\t0000000000000000")
     }
 
     /// Its children that have ended and are not reaped.

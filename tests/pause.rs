@@ -1,6 +1,8 @@
 //! No command: firstmate as the pause process of a pod.
 
-use crate::support::{Scenario, wait_until};
+use std::process::{Command, Stdio};
+
+use crate::support::{Lines, Scenario, is_root, probe, skip, wait_until};
 
 #[test]
 fn it_reaps_what_others_leave_and_exits_0_on_term_and_int() {
@@ -18,6 +20,7 @@ fn it_reaps_what_others_leave_and_exits_0_on_term_and_int() {
 }
 
 #[test]
+#[ignore = "needs a command line that tells whether --drain was given"]
 fn it_asks_nobody_to_end() {
     let others = "block-all fork [ say ready until 10 ]";
     let scenario = Scenario::plain().prepare(others).options("--pause");
@@ -43,4 +46,25 @@ fn it_holds_nothing() {
         running.init.descriptors().iter().all(|(descriptor, _)| *descriptor != 7)
     });
     assert_eq!(running.init.descriptors()[0].1, "/dev/null");
+}
+
+#[test]
+#[ignore = "needs --pause with --drain"]
+fn with_a_drain_what_entered_is_asked_and_waited_for_and_no_longer() {
+    if !is_root() {
+        return skip("only root can enter another PID namespace");
+    }
+    let mut running = Scenario::container().options("-P --drain 1h").start();
+    let pid = running.init.0.to_string();
+    wait_until("firstmate", || running.init.status("Name") == "firstmate");
+    let mut command = Command::new(probe());
+    command.args(["block-all", "join", &pid, "say", "ready", "until", "15"]);
+    command.args(["sleep-ms", "500", "say", "saved"]).stdout(Stdio::piped());
+    let mut entered = command.spawn().expect("the probe runs");
+    let stdout = Lines::read(entered.stdout.take().expect("a pipe"));
+    stdout.expect("ready");
+    running.signal(libc::SIGTERM);
+    stdout.expect("saved");
+    assert_eq!(entered.wait().expect("a child").code(), Some(0));
+    assert_eq!(running.exit_status(), 0);
 }

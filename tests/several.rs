@@ -3,6 +3,7 @@
 mod after;
 mod before;
 mod beside;
+mod deciding;
 mod exit_when;
 mod surroundings;
 

@@ -158,16 +158,38 @@ fn a_stop_that_is_pending_at_the_start_reaches_the_first_one() {
 }
 
 #[test]
-fn other_signals_reach_the_one_that_runs_with_their_payload() {
+fn what_is_no_stop_signal_is_told_of_and_dropped_while_a_migration_runs() {
     for scenario in both() {
+        // Each of the two would end it.
         let running = scenario
-            .hook("--before", "block-all say ready until 40")
+            .options("-v")
+            .hook("--before", "block 15 say ready await 15 say migrated exit 0")
             .probe("say main")
             .start()
             .ready();
-        running.init.queue(40, 77).expect("room");
-        assert!(running.stdout.expect_part("signal 40 ").ends_with(" value 77"));
-        running.stdout.expect("main");
-        assert_eq!(running.finish().status, 0);
+        for (signal, name) in [(libc::SIGHUP, "SIGHUP"), (libc::SIGUSR1, "SIGUSR1")] {
+            running.signal(signal);
+            running.stderr.expect_part(&format!("info: {name} is dropped: "));
+        }
+        running.init.child().signal(libc::SIGTERM);
+        let finished = running.finish();
+        assert_eq!(
+            (finished.status, finished.stdout),
+            (0, ["migrated", "main"].map(String::from).into())
+        );
+    }
+}
+
+#[test]
+fn a_later_stop_signal_reaches_the_one_that_runs() {
+    for scenario in both() {
+        let running = nothing_else(scenario.hook("--before", "block-all say ready until 2 exit 4"))
+            .start()
+            .ready();
+        for signal in [15, 15, 2] {
+            running.signal(signal);
+            running.stdout.expect_part(&format!("signal {signal} "));
+        }
+        assert_silent(&running.finish(), 4);
     }
 }

@@ -1,9 +1,9 @@
-//! `--with`: beside the main command, with the same signals.
+//! `--with`: beside the main command, with the same stop signal.
 
 use std::time::{Duration, Instant};
 
 use super::{both, commands, named, told};
-use crate::support::{Process, Running, Scenario, wait_until};
+use crate::support::{Directory, Process, Running, Scenario, wait_until};
 
 const MODES: [&str; 3] = ["--exit-when any", "--exit-when main", "--exit-when all"];
 
@@ -36,30 +36,74 @@ fn each_has_a_process_group_of_its_own() {
 }
 
 #[test]
-fn a_signal_reaches_all_that_run_with_its_payload() {
+fn a_stop_signal_reaches_all_that_run_with_its_payload() {
     let steps = "block-all say ready until 40";
     for scenario in both() {
         let scenario = scenario
-            .options("--exit-when all")
+            .options("--exit-when all --stop-on RTMIN+6")
             .hook("--with", steps)
             .hook("--with", steps)
             .probe(steps);
         let (running, _) = all_ready(&scenario, 3);
-        for signal in [1, 10, 28] {
-            running.signal(signal);
-            (0..3).for_each(|_| drop(running.stdout.expect_part(&format!("signal {signal} "))));
-        }
         running.init.queue(40, 77).expect("room");
         let finished = running.finish();
-        assert_eq!(
-            finished
-                .stdout
-                .iter()
-                .filter(|line| line.starts_with("signal 40 ") && line.ends_with(" value 77"))
-                .count(),
-            3
-        );
+        let of_three =
+            |line: &&String| line.starts_with("signal 40 ") && line.ends_with(" value 77");
+        assert_eq!(finished.stdout.iter().filter(of_three).count(), 3, "{finished:?}");
         assert_eq!(finished.status, 0);
+    }
+}
+
+#[test]
+fn what_is_no_stop_signal_goes_to_the_main_command_alone_and_so_do_later_stop_signals() {
+    for scenario in both() {
+        let scenario = scenario.options("--exit-when all");
+        let scenario = scenario
+            .hook("--with", "block-all say ready until 64 say other")
+            .probe("block-all say ready until 12 say main");
+        let (running, commands) = all_ready(&scenario, 2);
+        for signal in [1, 10, 28, 40] {
+            running.signal(signal);
+            assert!(running.stdout.next().starts_with(&format!("signal {signal} ")));
+        }
+        running.signal(libc::SIGTERM);
+        let mut stop = [running.stdout.next(), running.stdout.next()];
+        stop.sort_unstable();
+        assert!(stop.iter().all(|line| line.starts_with("signal 15 ")), "{stop:?}");
+        for signal in [15, 2, 12] {
+            running.signal(signal);
+            assert!(running.stdout.next().starts_with(&format!("signal {signal} ")));
+        }
+        running.stdout.expect("main");
+        commands[1].signal(64);
+        // Nothing that went to the main command alone was waiting for the other one.
+        let rest = running.finish().stdout;
+        assert!(rest[0].starts_with("signal 64 ") && rest[1] == "other", "{rest:?}");
+    }
+}
+
+#[test]
+fn a_reload_leaves_a_helper_alive_for_whom_the_signal_is_deadly() {
+    let directory = Directory::new();
+    let log = directory.file("log", "");
+    let tail = format!("tail -F '{}'", log.display());
+    for scenario in both() {
+        let scenario = scenario
+            .options("--drain never")
+            .option("--with", &tail)
+            .probe("block-all say ready until 10 until 12 say main");
+        let running = scenario.start().ready();
+        wait_until("the helper", || commands(&running).len() == 2);
+        let tail = commands(&running)[1];
+        wait_until("tail", || tail.status("Name") == "tail");
+        for signal in [libc::SIGHUP, libc::SIGUSR1] {
+            running.signal(signal);
+            running.stdout.expect_part(&format!("signal {signal} "));
+        }
+        assert!(tail.is_idle(), "{:?}", tail.state());
+        running.signal(libc::SIGUSR2);
+        let finished = running.finish();
+        assert_eq!((finished.status, finished.stderr.len()), (0, 0), "{finished:?}");
     }
 }
 
@@ -78,42 +122,40 @@ fn rewriting_is_for_all() {
 }
 
 #[test]
-fn with_the_group_as_target_each_ones_group_has_the_signal() {
+fn with_the_group_as_target_a_stop_goes_to_each_ones_group_and_any_other_signal_to_the_mains() {
     let steps = |name| {
-        format!(
-            "block-all fork [ say ready await 10 say {name}-member ] say ready await 10 say \
-             {name} wait-all"
-        )
+        let member = format!("fork [ say ready await 10 say {name}-member await 15 ]");
+        format!("block-all {member} say ready await 10 say {name} await 15 wait-all")
     };
+    let other = "block-all fork [ say ready await 15 say other-member ] say ready await 15 say \
+                 other wait-all";
     let scenario = Scenario::container()
         .options("-g --exit-when all")
-        .hook("--with", &steps("other"))
+        .hook("--with", other)
         .probe(&steps("main"));
     let running = scenario.start();
     (0..4).for_each(|_| running.stdout.expect("ready"));
     running.signal(libc::SIGUSR1);
-    assert_eq!(sorted(&running.finish().stdout), ["main", "main-member", "other", "other-member"]);
+    let next = || running.stdout.next();
+    assert_eq!(sorted(&[next(), next()]), ["main", "main-member"]);
+    running.signal(libc::SIGTERM);
+    assert_eq!(sorted(&running.finish().stdout), ["other", "other-member"]);
 }
 
 #[test]
-fn with_all_a_stop_goes_to_every_process_and_another_signal_to_each_command() {
-    let steps = |name| {
-        format!(
-            "block-all session [ say ready await 15 say {name}-member ] say ready await 10 say \
-             {name} await 15 wait-all"
-        )
-    };
+fn with_all_a_stop_goes_to_every_process_and_another_signal_to_the_main_command() {
+    let main = "block-all session [ say ready await 15 say main-member ] say ready await 10 say \
+                main await 15 wait-all";
+    let other = "block-all session [ say ready await 15 say other-member ] say ready await 15 say \
+                 other wait-all";
     for scenario in both() {
-        let scenario = scenario
-            .options("-a --exit-when all")
-            .hook("--with", &steps("other"))
-            .probe(&steps("main"));
+        let scenario = scenario.options("-a --exit-when all").hook("--with", other).probe(main);
         let running = scenario.start();
         (0..4).for_each(|_| running.stdout.expect("ready"));
         running.signal(libc::SIGUSR1);
-        assert_eq!(sorted(&[running.stdout.next(), running.stdout.next()]), ["main", "other"]);
+        assert_eq!(running.stdout.next(), "main");
         running.signal(libc::SIGTERM);
-        assert_eq!(sorted(&running.finish().stdout), ["main-member", "other-member"]);
+        assert_eq!(sorted(&running.finish().stdout), ["main-member", "other", "other-member"]);
     }
 }
 
@@ -135,9 +177,9 @@ fn a_stop_waits_for_all_of_them_in_every_mode() {
 }
 
 #[test]
-fn the_grace_period_ends_for_all_of_them_in_every_mode() {
+fn the_grace_period_ends_for_all_that_were_asked() {
     let steps = "block-all say ready forever";
-    for mode in MODES {
+    for mode in ["--exit-when any", "--exit-when all"] {
         // If not by that, they would end never.
         let scenario = Scenario::container().options("-t 200ms --drain never").options(mode);
         let (running, _) =
@@ -147,14 +189,14 @@ fn the_grace_period_ends_for_all_of_them_in_every_mode() {
         let finished = running.finish();
         assert!(asked.elapsed() >= Duration::from_millis(200), "{:?}", asked.elapsed());
         assert_eq!((finished.status, finished.stderr.len()), (137, 3), "{finished:?}");
-        let reason = "was killed by SIGKILL: it had not ended N.Ns after SIGTERM";
+        let reason = "was killed by SIGKILL: it had not ended 0.2s after SIGTERM";
         let (main, other) = (
             format!("warning: the command {reason}"),
             format!("warning: {} {reason}", named("--with")),
         );
         let mut told = told(&finished.stderr);
         told.sort_unstable();
-        assert_eq!(told, [other.clone(), other, main]);
+        assert_eq!(told, [&other, &other, &main]);
     }
 }
 
@@ -174,49 +216,52 @@ fn a_stopped_one_that_is_asked_to_stop_is_continued() {
 }
 
 #[test]
-fn the_end_of_the_first_drains_the_others() {
-    let other = "block-all say ready await 15 say drained";
-    for (mode, main, with) in [
-        ("any", other, "block-all say ready await 10 exit 5"),
-        ("any", "block-all say ready await 10 exit 5", other),
-        ("main", "block-all say ready await 10 exit 5", other),
-    ] {
+fn the_end_of_the_first_asks_the_others_once_and_they_have_time() {
+    let other = "block-all say ready until 15 sleep-ms 300 say done";
+    let first = "block-all say ready await 10 exit 5";
+    for (mode, main, with, ends) in
+        [("any", other, first, 1), ("any", first, other, 0), ("main", first, other, 0)]
+    {
         for scenario in both() {
-            let (running, _) = all_ready(
-                &scenario.option("--exit-when", mode).hook("--with", with).probe(main),
-                2,
-            );
-            running.signal(libc::SIGUSR1);
+            let scenario = scenario.option("--exit-when", mode).hook("--with", with).probe(main);
+            let (running, commands) = all_ready(&scenario, 2);
+            commands[ends].signal(libc::SIGUSR1);
             let finished = running.finish();
-            assert_eq!(
-                (finished.status, finished.stdout),
-                (5, vec!["drained".to_owned()]),
-                "{mode}"
-            );
+            assert_eq!(finished.status, 5);
+            let [signal, done] = &finished.stdout[..] else { panic!("{finished:?}") };
+            assert!(signal.starts_with("signal 15 ") && done == "done", "{mode}: {finished:?}");
         }
     }
 }
 
-#[test]
-fn a_crash_beside_one_that_ignores_sigterm_ends_the_container_within_the_drain_time() {
-    for mode in ["any", "main"] {
-        for scenario in both() {
-            let scenario = scenario
-                .options("--drain 200ms")
-                .option("--exit-when", mode)
-                .hook("--with", "block-all say ready forever");
-            let (running, commands) = all_ready(&scenario.probe("say ready forever"), 2);
-            let crashed = Instant::now();
-            commands[0].signal(libc::SIGSEGV);
-            let finished = running.finish();
-            assert!(crashed.elapsed() >= Duration::from_millis(200), "{:?}", crashed.elapsed());
-            assert_eq!(finished.status, 139);
-            let told = told(&finished.stderr);
-            assert!(told[0].starts_with("warning: the command was killed by SIGSEGV"), "{told:?}");
-            assert_eq!(
-                told[1],
-                r#"warning: 1 process was left N.Ns after SIGTERM, and killed: "probe""#
-            );
-        }
+fn assert_killed_after_a_crash(options: &str, mode: &str, seconds: &str) {
+    for scenario in both() {
+        let scenario = scenario
+            .options(options)
+            .option("--exit-when", mode)
+            .hook("--with", "block-all say ready forever");
+        let (running, commands) = all_ready(&scenario.probe("say ready forever"), 2);
+        commands[0].signal(libc::SIGSEGV);
+        let finished = running.finish();
+        assert_eq!(finished.status, 139);
+        let told = told(&finished.stderr);
+        assert!(told[0].starts_with("warning: the command was killed by SIGSEGV"), "{told:?}");
+        let reason = format!("was killed by SIGKILL: it had not ended {seconds} after SIGTERM");
+        assert_eq!(told[1], format!("warning: {} {reason}", named("--with")));
     }
+}
+
+#[test]
+fn a_crash_beside_one_that_ignores_sigterm_ends_the_container_within_the_grace_period() {
+    for mode in ["any", "main"] {
+        let started = Instant::now();
+        assert_killed_after_a_crash("-t 200ms --drain 1h", mode, "0.2s");
+        assert!(started.elapsed() >= Duration::from_millis(400), "{:?}", started.elapsed());
+    }
+}
+
+/// What `docker stop` gives: nobody asked for this end, and no engine's clock runs.
+#[test]
+fn without_a_grace_period_it_ends_in_ten_seconds_however_short_the_drain() {
+    assert_killed_after_a_crash("--drain 200ms", "any", "10s");
 }

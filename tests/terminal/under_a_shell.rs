@@ -352,10 +352,11 @@ fn without_a_terminal_firstmate_does_not_stop_with_its_command() {
 }
 
 #[test]
-fn what_is_typed_during_the_drain_reaches_those_left() {
+fn ctrl_c_during_the_drain_kills_those_left_at_once() {
     let mut pty = interactive(BASH);
-    pty.line("\"$F\" --drain 1h \"$P\" block-all daemon [ until 2 ] say main");
-    pty.expect("signal 15 ");
+    pty.line("\"$F\" --drain 1h \"$P\" block-all daemon [ until 18 forever ] say main");
+    pty.expect("signal 18 ");
     pty.write(CTRL_C);
-    pty.expect("signal 2 ");
+    pty.expect("1 process was left ");
+    pty.expect("$ ");
 }

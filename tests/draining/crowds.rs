@@ -1,0 +1,92 @@
+//! Many processes, and such that become more: the container ends, and in time.
+
+use std::time::{Duration, Instant};
+
+use super::{both, leaving};
+use crate::support::{Directory, Scenario, is_root};
+
+#[test]
+fn a_crowd_that_ignores_sigterm_is_killed() {
+    let finished = leaving("crowd 300").options("--drain 200ms").run();
+    assert_eq!((finished.status, finished.stderr.len()), (3, 1), "{finished:?}");
+}
+
+#[test]
+fn two_thousand_processes_do_not_stretch_the_time_of_the_drain() {
+    for scenario in both() {
+        let main = "block-all crowd 2000 say ready await 10 exit 3";
+        let running = scenario.options("--drain 2s").probe(main).start().ready();
+        let ended = Instant::now();
+        running.signal(libc::SIGUSR1);
+        let finished = running.finish();
+        let elapsed = ended.elapsed();
+        assert_eq!((finished.status, finished.stderr.len()), (3, 1), "{finished:?}");
+        assert!(elapsed >= Duration::from_secs(2), "{elapsed:?}");
+        assert!(elapsed < Duration::from_secs(6), "{elapsed:?}");
+    }
+}
+
+#[test]
+fn two_thousand_processes_are_all_asked() {
+    for scenario in both() {
+        let main = "block-all crowd-that-dies 2000 say ready await 10 exit 3";
+        let running = scenario.options("--drain never").probe(main).start().ready();
+        running.signal(libc::SIGUSR1);
+        let finished = running.finish();
+        assert_eq!((finished.status, finished.stderr.len()), (3, 0), "{finished:?}");
+    }
+}
+
+#[test]
+fn a_chain_of_two_hundred_sessions_that_ignore_sigterm_ends() {
+    for scenario in both() {
+        let scenario = scenario.options("--drain 500ms");
+        let finished = scenario.probe("ignore 15 fork [ chain 200 ] exit 3").run();
+        assert_eq!((finished.status, finished.stderr.len()), (3, 1), "{finished:?}");
+    }
+}
+
+/// As many as an ordinary user may have.
+fn limited(scenario: Scenario, directory: &Directory, user: u32) -> Scenario {
+    let user = if is_root() { format!("setuid {user}") } else { String::new() };
+    scenario.programs_in(directory).prepare(&format!("nproc 40 {user}"))
+}
+
+#[test]
+fn a_fork_bomb_that_is_left_ends() {
+    let directory = Directory::new();
+    let scenario = leaving("daemon [ bomb ]").options("--drain 300ms");
+    let mut running = limited(scenario, &directory, 54323).start();
+    assert_eq!(running.exit_status(), 3);
+    let stderr = running.finish().stderr;
+    assert_eq!(stderr.len(), 1, "{stderr:?}");
+    assert!(stderr[0].contains("and killed: "), "{stderr:?}");
+}
+
+#[test]
+fn a_fork_bomb_in_sessions_of_their_own_ends() {
+    for (scenario, user) in both().into_iter().zip([54324, 54325]) {
+        let directory = Directory::new();
+        let main = "ignore 15 daemon [ bomb-of-sessions ] exit 3";
+        let scenario = scenario.options("--drain 300ms").probe(main);
+        let mut running = limited(scenario, &directory, user).start();
+        assert_eq!(running.exit_status(), 3);
+        let stderr = running.finish().stderr;
+        assert_eq!(stderr.len(), 1, "{stderr:?}");
+        assert!(stderr[0].contains("and killed: "), "{stderr:?}");
+    }
+}
+
+#[test]
+fn who_is_forked_while_its_group_is_asked_is_asked_too_and_once() {
+    for options in ["-g", "-a"] {
+        for scenario in both() {
+            let scenario = scenario.options(options).options("--drain 8s").probe("storm 200");
+            let running = scenario.start().ready();
+            running.signal(libc::SIGTERM);
+            let finished = running.finish();
+            let saved = finished.stdout.iter().filter(|line| *line == "saved").count();
+            assert_eq!((saved, &*finished.stderr), (200, &[][..]), "{options}");
+        }
+    }
+}

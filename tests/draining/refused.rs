@@ -1,0 +1,87 @@
+//! Whoever cannot be signalled, or does not end even by SIGKILL, is said to be so, and holds up
+//! nothing.
+
+use std::time::{Duration, Instant};
+
+use super::leaving;
+use crate::support::{Directory, Finished, Freezer, Scenario, is_root, skip, wait_until};
+
+/// capabilities(7)
+const CAP_KILL: i32 = 5;
+
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// A command leaves a child of another user, and these others, when it gets SIGUSR1; firstmate
+/// may not signal that child. Gives the time from then to the end.
+fn leave_another_users_child(scenario: Scenario, others: &str) -> (Finished, Duration) {
+    let directory = Directory::new();
+    let child = "fork [ setuid 54321 say ready forever ]";
+    let main = format!("block-all {others} {child} say ready await 10 exit 3");
+    let scenario = scenario.programs_in(&directory).options("--drain 500ms").probe(&main);
+    let scenario = scenario.prepare(&format!("lose-capability {CAP_KILL}"));
+    let running = scenario.start().ready().ready();
+    let mut main = running.init.child();
+    if main.inner_pid() == 2 && main.status("Name") == "firstmate" {
+        main = main.child();
+    }
+    let ended = Instant::now();
+    main.signal(libc::SIGUSR1);
+    let finished = running.finish();
+    (finished, ended.elapsed())
+}
+
+/// As PID 1, and below it: whoever firstmate leaves alone is killed with PID 1.
+fn both() -> [Scenario; 2] {
+    [Scenario::container(), Scenario::inside("", "wait-last exit 3")]
+}
+
+fn assert_refused(finished: &Finished) {
+    assert_eq!(finished.status, 3, "{finished:?}");
+    let has = |part: &str| finished.stderr.iter().any(|line| line.contains(part));
+    assert!(has("cannot send SIGTERM to process "), "{finished:?}");
+    assert!(!has("and killed"), "{finished:?}");
+}
+
+#[test]
+fn a_child_of_another_user_is_said_to_be_not_signalled_and_nobody_waits_for_the_effect() {
+    if !is_root() {
+        return skip("only root can become another user");
+    }
+    for scenario in both() {
+        // A busy machine may take a second; firstmate would each time.
+        let attempt = || {
+            let (finished, elapsed) = leave_another_users_child(scenario.clone(), "");
+            assert_refused(&finished);
+            assert!(elapsed >= DRAIN, "{elapsed:?}");
+            elapsed
+        };
+        let quick = (0..5).any(|_| attempt() < DRAIN + Duration::from_millis(900));
+        assert!(quick, "a second too long each time");
+    }
+}
+
+#[test]
+fn those_beside_a_child_of_another_user_are_killed() {
+    if !is_root() {
+        return skip("only root can become another user");
+    }
+    for scenario in both() {
+        let (finished, elapsed) = leave_another_users_child(scenario, "fork [ forever ]");
+        assert_refused(&finished);
+        assert!(elapsed >= DRAIN, "{elapsed:?}");
+    }
+}
+
+#[test]
+fn a_process_that_the_kernel_holds_is_named_and_does_not_hold_the_container() {
+    let Some(freezer) = Freezer::new() else { return skip("no freezer cgroup to change") };
+    let running = leaving("daemon [ say ready forever ]").options("--drain 2s").start().ready();
+    let leftover = running.init.child();
+    freezer.freeze(&[leftover]);
+    wait_until("the frost", || leftover.state() == Some('D'));
+    let line = running.stderr.expect_part("even after SIGKILL");
+    assert!(line.contains("\"probe\""), "{line}");
+    // The kernel keeps PID 1 until its child is gone.
+    freezer.thaw();
+    assert_eq!(running.finish().status, 3);
+}

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Programs, assert_asked_not_before, assert_nobody_waited, both, stop_all, stopped};
+use super::{
+    Programs, assert_asked_not_before, assert_nobody_waited, both, stop, stop_all, stopped,
+};
 use crate::support::{Scenario, wait_until};
 
 /// Two workers that the master lets finish what they do, when it is asked: 1.5 s. SIGTERM kills
@@ -21,6 +23,19 @@ fn workers_are_left_to_their_master_behind_a_shell() {
             assert_eq!(finished.stdout, ["finished", "finished", "master"], "{finished:?}");
             assert_nobody_waited(&finished);
         }
+    }
+}
+
+#[test]
+fn workers_that_their_master_abandons_are_asked_at_once() {
+    // They would be dead if they had been told.
+    let worker = "fork [ say ready forever ]";
+    let master = format!("{worker} {worker} catch 15 say ready await-caught 15 sleep-ms 300");
+    let programs = Programs::new(&[("master", &master)]);
+    for (scenario, text) in both().into_iter().zip(["master; true", "exec master"]) {
+        let scenario = programs.script(scenario.options("-v --drain 1h"), "sh", text);
+        let finished = stop(&scenario, 3);
+        assert_nobody_waited(&finished);
     }
 }
 

@@ -81,7 +81,7 @@ fn a_fork_bomb_in_sessions_of_their_own_ends() {
 fn who_is_forked_while_its_group_is_asked_is_asked_too_and_once() {
     for options in ["-g", "-a"] {
         for scenario in both() {
-            let scenario = scenario.options(options).options("--drain 8s").probe("storm 200");
+            let scenario = scenario.options(options).options("--drain 4s").probe("storm 200");
             let running = scenario.start().ready();
             running.signal(libc::SIGTERM);
             let finished = running.finish();

@@ -82,6 +82,18 @@ fn what_a_script_leaves_without_a_word_has_all_of_the_time() {
 }
 
 #[test]
+fn what_runs_in_the_foreground_of_a_script_with_a_trap_is_asked_when_the_script_is_killed() {
+    let prog = "catch 15 say ready await-caught-with-timer 15 say saving sleep-ms 1800 say saved";
+    let programs = Programs::new(&[("prog", prog)]);
+    for scenario in both() {
+        let text = "trap 'exit 0' TERM; prog; true";
+        let finished = stop(&programs.script(scenario.options("-v -t 500ms"), "bash", text), 1);
+        assert_eq!((finished.status, &*finished.stdout.join(" ")), (137, "saving saved"));
+        assert_nobody_waited(&finished);
+    }
+}
+
+#[test]
 fn the_sleep_of_a_script_that_exits_is_asked_at_once() {
     let programs = Programs::new(&[]);
     let text = "trap exit TERM; while :; do sleep 6h & wait $!; done";

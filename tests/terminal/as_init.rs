@@ -167,3 +167,23 @@ fn ctrl_z_does_not_stop_for_good_what_runs_before_the_command() {
     pty.write(CTRL_C);
     assert_eq!(pty.finish().0, 130);
 }
+
+#[test]
+fn an_interrupt_that_every_command_survives_is_no_stop() {
+    let scenario = Scenario::container()
+        .options("-v")
+        .hook("--with", "ignore 2 block 10 await 10 exit 6")
+        .probe("catch 2 catch 15 say ready until-caught 2 until-caught 15 exit 5");
+    let mut pty = Pty::init(scenario);
+    pty.expect("ready\r\n");
+    pty.leader.signal(libc::SIGINT);
+    pty.expect("signal 2 ");
+    pty.expect("the command has survived SIGINT");
+    // Nobody has asked for the end: the first command to exit decides, and the other is asked.
+    let mut children = pty.leader.children();
+    children.sort_by_key(|child| child.inner_pid());
+    children[1].signal(libc::SIGUSR1);
+    pty.expect("that ends the container");
+    pty.expect("signal 15 ");
+    assert_eq!(pty.finish().0, 6);
+}

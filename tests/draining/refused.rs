@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::leaving;
-use crate::support::{Directory, Finished, Freezer, Scenario, is_root, skip, wait_until};
+use crate::support::{Directory, Finished, HungMount, Scenario, is_root, skip};
 
 /// capabilities(7)
 const CAP_KILL: i32 = 5;
@@ -103,32 +103,50 @@ fn those_beside_a_child_of_another_user_are_killed() {
     }
 }
 
+/// Steps of one that a file system holds, which does not answer.
+fn stuck(mount: &HungMount) -> String {
+    format!("say ready list {}", mount.path().display())
+}
+
 #[test]
-fn a_process_that_the_kernel_holds_is_named_and_does_not_hold_the_container() {
-    let Some(freezer) = Freezer::new() else { return skip("no freezer cgroup to change") };
-    let running = leaving("daemon [ say ready forever ]").options("--drain 2s").start().ready();
-    let leftover = running.init.child();
-    freezer.freeze(&[leftover]);
-    wait_until("the frost", || leftover.state() == Some('D'));
+fn a_process_that_the_kernel_holds_does_not_hold_the_container() {
+    let Some(mount) = HungMount::new() else { return skip("FUSE cannot be mounted") };
+    for (scenario, told) in
+        [(Scenario::container(), None), (Scenario::inside("", "wait-last"), Some("ended 3"))]
+    {
+        let main = format!("block-all daemon [ {} ] exit 3", stuck(&mount));
+        let running = scenario.options("--drain 500ms").probe(&main).start().ready();
+        mount.wait_until_asked();
+        running.stderr.expect_part("1 process was left 0.5s after SIGTERM");
+        running.stderr.expect_part("processes are left even after SIGKILL");
+        if let Some(told) = told {
+            running.stdout.expect(told);
+        }
+    }
+}
+
+#[test]
+fn a_process_that_the_kernel_holds_is_named() {
+    let Some(mount) = HungMount::new() else { return skip("FUSE cannot be mounted") };
+    let running = leaving(&format!("daemon [ {} ]", stuck(&mount))).options("--drain 500ms");
+    let running = running.start().ready();
+    mount.wait_until_asked();
     let line = running.stderr.expect_part("even after SIGKILL");
     assert!(line.contains("\"probe\""), "{line}");
     // The kernel keeps PID 1 until its child is gone.
-    freezer.thaw();
+    drop(mount);
     assert_eq!(running.finish().status, 3);
 }
 
 #[test]
 fn a_command_that_the_kernel_holds_does_not_hold_the_container() {
-    let Some(freezer) = Freezer::new() else { return skip("no freezer cgroup to change") };
-    let scenario = Scenario::container().options("-t 200ms").hook("--after", "say after");
-    let running = scenario.probe("block-all say ready forever").start().ready();
-    let main = running.init.child();
-    freezer.freeze(&[main]);
-    wait_until("the frost", || main.state() == Some('D'));
+    let Some(mount) = HungMount::new() else { return skip("FUSE cannot be mounted") };
+    let scenario = Scenario::container().options("-t 500ms").hook("--after", "say after");
+    let running = scenario.probe(&format!("block-all {}", stuck(&mount))).start().ready();
+    mount.wait_until_asked();
     running.signal(libc::SIGTERM);
     running.stderr.expect_part("the command has not ended even after SIGKILL");
     running.stdout.expect("after");
-    // The kernel keeps PID 1 until its child is gone.
-    freezer.thaw();
+    drop(mount);
     assert_eq!(running.finish().status, 137);
 }

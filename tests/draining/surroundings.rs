@@ -15,37 +15,52 @@ fn assert_saved(scenario: &Scenario, what: &str) {
     assert_eq!(finished.stdout, ["saving", "saved"], "{what}: {finished:?}");
 }
 
-#[test]
-fn without_proc_everyone_is_asked_once() {
+/// Where /proc tells nothing: as PID 1, with none and with that of others, and below it.
+const BLIND: [&str; 3] = ["hide /proc", "pid-namespace", "hide /proc as-child"];
+
+fn assert_everyone_is_asked_once(place: &str) {
     let programs = Programs::new(&[("once", ONCE)]);
     for options in ["", "-g", "-a"] {
-        // PID 1, or the probe is that.
-        for place in ["hide /proc", "hide /proc as-child"] {
-            let scenario = Scenario::container().prepare(place).options(options);
-            let what = format!("{place} {options:?}");
-            let scenario = programs.script(scenario, "sh", "once; true");
-            let running = scenario.start().ready();
-            let firstmate =
-                if place.ends_with("as-child") { running.init.child() } else { running.init };
-            firstmate.signal(libc::SIGTERM);
-            let finished = running.finish();
-            assert_eq!(finished.stdout, ["saving", "saved"], "{what}: {finished:?}");
-        }
+        let scenario = Scenario::container().prepare(place).options(options);
+        let running = programs.script(scenario, "sh", "once; true").start().ready();
+        let firstmate = if place == BLIND[0] { running.init } else { running.init.child() };
+        firstmate.signal(libc::SIGTERM);
+        let finished = running.finish();
+        assert_eq!(finished.stdout, ["saving", "saved"], "{place} {options:?}: {finished:?}");
     }
 }
 
 #[test]
+fn without_proc_everyone_is_asked_once() {
+    assert_everyone_is_asked_once(BLIND[0]);
+    assert_everyone_is_asked_once(BLIND[1]);
+}
+
+#[test]
+fn without_proc_and_not_as_pid_1_the_groups_of_the_commands_are_asked_once() {
+    assert_everyone_is_asked_once(BLIND[2]);
+}
+
+fn assert_killed_in_time(place: &str) {
+    let scenario = Scenario::container().prepare(place).options("--drain 300ms");
+    let started = Instant::now();
+    let finished = scenario.probe("block-all fork [ forever ] exit 3").run();
+    assert!(started.elapsed() >= Duration::from_millis(300));
+    assert_eq!(finished.status, 3, "{finished:?}");
+    // Nobody could say who it was.
+    let last = finished.stderr.last().expect("a line");
+    assert!(last.contains("processes were left 0.3s after SIGTERM"), "{finished:?}");
+}
+
+#[test]
 fn without_proc_whoever_ignores_it_is_killed_in_time() {
-    for place in ["hide /proc", "hide /proc as-child"] {
-        let scenario = Scenario::container().prepare(place).options("--drain 300ms");
-        let started = Instant::now();
-        let finished = scenario.probe("block-all fork [ forever ] exit 3").run();
-        assert!(started.elapsed() >= Duration::from_millis(300));
-        assert_eq!(finished.status, 3, "{finished:?}");
-        // Nobody could say who it was.
-        let last = finished.stderr.last().expect("a line");
-        assert!(last.contains("processes were left 0.3s after SIGTERM"), "{finished:?}");
-    }
+    assert_killed_in_time(BLIND[0]);
+    assert_killed_in_time(BLIND[1]);
+}
+
+#[test]
+fn without_proc_and_not_as_pid_1_the_groups_of_the_commands_are_killed_in_time() {
+    assert_killed_in_time(BLIND[2]);
 }
 
 /// PID 1 of an ordinary user who sees no others.

@@ -8,6 +8,7 @@
 mod cgroup;
 mod directory;
 mod full_pipe;
+mod hung_mount;
 mod lease;
 mod process;
 mod pty;
@@ -28,6 +29,7 @@ pub use crate::probe::path as probe;
 pub use cgroup::{Cgroup, Freezer};
 pub use directory::Directory;
 pub use full_pipe::FullPipe;
+pub use hung_mount::HungMount;
 pub use lease::Lease;
 pub use process::Process;
 pub use pty::{CTRL_C, CTRL_D, CTRL_Z, Pty};

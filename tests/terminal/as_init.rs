@@ -187,3 +187,17 @@ fn an_interrupt_that_every_command_survives_is_no_stop() {
     pty.expect("signal 15 ");
     assert_eq!(pty.finish().0, 6);
 }
+
+#[test]
+fn who_has_survived_a_forgotten_interrupt_is_asked_like_anybody_else() {
+    let member = "fork [ catch 2 catch 15 say ready until-caught 15 ]";
+    let main = format!("{member} catch 2 say ready until-caught 2 await-caught 2 exit 3");
+    let mut pty = Pty::init(Scenario::container().options("-v -g").probe(&main));
+    pty.expect("ready\r\n");
+    pty.expect("ready\r\n");
+    pty.leader.signal(libc::SIGINT);
+    pty.expect("the command has survived SIGINT");
+    pty.leader.child().signal(libc::SIGINT);
+    pty.expect("signal 15 ");
+    assert_eq!(pty.finish().0, 3);
+}

@@ -22,6 +22,11 @@ fn held(running: &Running) -> Vec<(i32, String)> {
     others.into_iter().map(|(descriptor, target)| (descriptor, some_pipe(target))).collect()
 }
 
+/// That the exec is over, firstmate may hear after its command has said something.
+fn assert_holds(running: &Running, expected: &[(i32, String)]) {
+    wait_until(&format!("{expected:?} to be all that it holds"), || held(running) == expected);
+}
+
 fn expected(stdin: &str, log: &str, own: i32) -> Vec<(i32, String)> {
     [(0, stdin), (1, log), (2, log), (own, "anon_inode:[signalfd]")]
         .map(|(descriptor, target)| (descriptor, target.to_owned()))
@@ -36,7 +41,7 @@ fn nothing_stays_open_but_the_log_and_its_own() {
             .probe("say ready forever")
             .start()
             .ready();
-        assert_eq!(held(&running), expected("/dev/null", "pipe", 4));
+        assert_holds(&running, &expected("/dev/null", "pipe", 4));
     }
 }
 
@@ -49,7 +54,7 @@ fn descriptors_are_closed_without_close_range_too() {
             .prepare(hidden)
             .prepare(&refused);
         let running = scenario.probe("say ready forever").start().ready();
-        assert_eq!(held(&running), expected("/dev/null", "pipe", 4));
+        assert_holds(&running, &expected("/dev/null", "pipe", 4));
     }
 }
 
@@ -57,7 +62,7 @@ fn descriptors_are_closed_without_close_range_too() {
 fn a_closed_stdin_is_taken_by_dev_null() {
     let running =
         Scenario::container().prepare("close 0").probe("say ready forever").start().ready();
-    assert_eq!(held(&running), expected("/dev/null", "pipe", 3));
+    assert_holds(&running, &expected("/dev/null", "pipe", 3));
 }
 
 #[test]
@@ -67,14 +72,14 @@ fn a_closed_stdout_and_stderr_are_never_taken_by_something_else() {
         .probe("dup 9 1 say ready forever")
         .start()
         .ready();
-    assert_eq!(held(&running), expected("/dev/null", "/dev/null", 3));
+    assert_holds(&running, &expected("/dev/null", "/dev/null", 3));
 }
 
 #[test]
 fn without_dev_null_a_handle_of_the_root_keeps_stdin_taken() {
     let running =
         Scenario::container().prepare("hide /dev").probe("say ready forever").start().ready();
-    assert_eq!(held(&running), expected("/", "pipe", 3));
+    assert_holds(&running, &expected("/", "pipe", 3));
 }
 
 #[test]

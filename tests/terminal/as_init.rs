@@ -172,9 +172,10 @@ fn ctrl_z_does_not_stop_for_good_what_runs_before_the_command() {
 fn an_interrupt_that_every_command_survives_is_no_stop() {
     let scenario = Scenario::container()
         .options("-v")
-        .hook("--with", "ignore 2 block 10 await 10 exit 6")
+        .hook("--with", "ignore 2 block 10 say ready await 10 exit 6")
         .probe("catch 2 catch 15 say ready until-caught 2 until-caught 15 exit 5");
     let mut pty = Pty::init(scenario);
+    pty.expect("ready\r\n");
     pty.expect("ready\r\n");
     pty.leader.signal(libc::SIGINT);
     pty.expect("signal 2 ");

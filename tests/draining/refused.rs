@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::leaving;
-use crate::support::{Directory, Finished, HungMount, Scenario, is_root, skip};
+use crate::support::{Directory, Finished, HungMount, Scenario, is_root, skip, wait_until};
 
 /// capabilities(7)
 const CAP_KILL: i32 = 5;
@@ -148,5 +148,16 @@ fn a_command_that_the_kernel_holds_does_not_hold_the_container() {
     running.stderr.expect_part("the command has not ended even after SIGKILL");
     running.stdout.expect("after");
     drop(mount);
+    assert_eq!(running.finish().status, 137);
+}
+
+#[test]
+#[ignore = "needs the warning of what does not end"]
+fn a_command_that_waits_for_its_vfork_is_said_to_be_held_by_the_kernel() {
+    let running = Scenario::container().options("-t 4s").probe("say ready vfork").start().ready();
+    let main = running.init.child();
+    wait_until("the vfork", || main.state() == Some('D'));
+    running.signal(libc::SIGTERM);
+    running.stderr.expect_part("kernel");
     assert_eq!(running.finish().status, 137);
 }

@@ -63,6 +63,22 @@ fn without_proc_and_not_as_pid_1_the_groups_of_the_commands_are_killed_in_time()
     assert_killed_in_time(BLIND[2]);
 }
 
+#[test]
+fn without_memory_for_a_look_everyone_is_asked_once() {
+    let programs = Programs::new(&[("once", ONCE)]);
+    for scenario in both() {
+        let running = programs.script(scenario, "sh", "once; true").start().ready();
+        let none = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
+        let (pid, old) = (running.init.0, std::ptr::null_mut());
+        // SAFETY: prlimit(2) reads one limit.
+        let set = unsafe { libc::prlimit(pid, libc::RLIMIT_AS, &raw const none, old) };
+        assert_eq!(set, 0);
+        running.signal(libc::SIGTERM);
+        let finished = running.finish();
+        assert_eq!((finished.status, &*finished.stdout.join(" ")), (143, "saving saved"));
+    }
+}
+
 /// PID 1 of an ordinary user who sees no others.
 fn hidden(directory: &Directory, inherited: &str) -> Scenario {
     let steps = format!("proc hidepid=2 {inherited} setuid 54321");

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::{mask, perform, say};
+use super::{mask, perform, say};
 
 /// Where the handler writes to, and the main thread reads from: each signal, and who sent it.
 static PIPE: [AtomicI32; 2] = [AtomicI32::new(-1), AtomicI32::new(-1)];

@@ -189,14 +189,14 @@ fn the_grace_period_ends_for_all_that_were_asked() {
         let finished = running.finish();
         assert!(asked.elapsed() >= Duration::from_millis(200), "{:?}", asked.elapsed());
         assert_eq!((finished.status, finished.stderr.len()), (137, 3), "{finished:?}");
-        let reason = "was killed by SIGKILL: it had not ended 0.2s after SIGTERM";
+        let reason = "was killed by SIGKILL: it had not ended N.Ns after SIGTERM";
         let (main, other) = (
             format!("warning: the command {reason}"),
             format!("warning: {} {reason}", named("--with")),
         );
         let mut told = told(&finished.stderr);
         told.sort_unstable();
-        assert_eq!(told, [&other, &other, &main]);
+        assert_eq!(told, [other.clone(), other, main]);
     }
 }
 
@@ -234,7 +234,7 @@ fn the_end_of_the_first_asks_the_others_once_and_they_have_time() {
     }
 }
 
-fn assert_killed_after_a_crash(options: &str, mode: &str, seconds: &str) {
+fn assert_killed_after_a_crash(options: &str, mode: &str) {
     for scenario in both() {
         let scenario = scenario
             .options(options)
@@ -246,7 +246,7 @@ fn assert_killed_after_a_crash(options: &str, mode: &str, seconds: &str) {
         assert_eq!(finished.status, 139);
         let told = told(&finished.stderr);
         assert!(told[0].starts_with("warning: the command was killed by SIGSEGV"), "{told:?}");
-        let reason = format!("was killed by SIGKILL: it had not ended {seconds} after SIGTERM");
+        let reason = "was killed by SIGKILL: it had not ended N.Ns after SIGTERM";
         assert_eq!(told[1], format!("warning: {} {reason}", named("--with")));
     }
 }
@@ -255,7 +255,7 @@ fn assert_killed_after_a_crash(options: &str, mode: &str, seconds: &str) {
 fn a_crash_beside_one_that_ignores_sigterm_ends_the_container_within_the_grace_period() {
     for mode in ["any", "main"] {
         let started = Instant::now();
-        assert_killed_after_a_crash("-t 200ms --drain 1h", mode, "0.2s");
+        assert_killed_after_a_crash("-t 200ms --drain 1h", mode);
         assert!(started.elapsed() >= Duration::from_millis(400), "{:?}", started.elapsed());
     }
 }
@@ -263,5 +263,5 @@ fn a_crash_beside_one_that_ignores_sigterm_ends_the_container_within_the_grace_p
 /// What `docker stop` gives: nobody asked for this end, and no engine's clock runs.
 #[test]
 fn without_a_grace_period_it_ends_in_ten_seconds_however_short_the_drain() {
-    assert_killed_after_a_crash("--drain 200ms", "any", "10s");
+    assert_killed_after_a_crash("--drain 200ms", "any");
 }

@@ -17,6 +17,8 @@ pub struct Config {
     pub commands: Vec<Command>,
     /// What the supervisor decides by.
     pub policy: Policy,
+    /// The engine's grace period, from which the times of the policy follow.
+    pub stop_timeout: Option<Duration>,
     /// Whether to become a child subreaper.
     pub subreaper: Subreaper,
     /// The signal that firstmate gets when its own parent dies.
@@ -66,7 +68,8 @@ impl Config {
     /// All defaults, for an init that has no command, and only holds the namespaces.
     #[must_use]
     pub fn hold() -> Self {
-        Self { commands: Vec::new(), ..Self::new(Vec::new()) }
+        let policy = Policy { drain: Some(Duration::ZERO), ..Policy::default() };
+        Self { commands: Vec::new(), policy, ..Self::new(Vec::new()) }
     }
 
     /// All defaults.
@@ -75,6 +78,7 @@ impl Config {
         Self {
             commands: vec![Command { role: Role::Main, words: command, label: "the command" }],
             policy: Policy::default(),
+            stop_timeout: None,
             subreaper: Subreaper::Auto,
             parent_death_signal: None,
             user: None,
@@ -272,6 +276,8 @@ pub struct Policy {
     pub drain: Option<Duration>,
     /// The user has said so.
     pub drain_is_given: bool,
+    /// The user has said how long `kill_after` is.
+    pub kill_after_is_given: bool,
     /// What the drain asks with.
     pub ask_with: AskWith,
     /// From the first stop signal to the end of the drain; `None`: no matter.
@@ -320,6 +326,51 @@ pub enum Subreaper {
     Off,
 }
 
+impl Policy {
+    /// Fits all that a stop does into `total`, less a tenth, at most 1 s, to spare. With `after`
+    /// the time of the drain is kept once more.
+    ///
+    /// # Errors
+    /// Why the times that were given do not fit, with their sum.
+    pub fn fit_into(&mut self, total: Duration, after: bool) -> Result<(), String> {
+        let spare = (total / 10).min(Duration::from_secs(1));
+        let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
+        let endless = |name| format!("--{name} never does not fit into {}", seconds(total));
+        if self.kill_after_is_given && self.kill_after.is_none() {
+            return Err(endless("kill-after"));
+        }
+        if self.drain_is_given && self.drain.is_none() {
+            return Err(endless("drain"));
+        }
+        let kept = if after { 2 } else { 1 };
+        let all = total.saturating_sub(self.stop_delay + spare);
+        let given = self.kill_after.filter(|_| self.kill_after_is_given);
+        let drain = self.drain.filter(|_| self.drain_is_given).unwrap_or_else(|| {
+            let left = all.saturating_sub(given.unwrap_or_default()) / kept;
+            Duration::from_secs(5).min(all / 4).min(left)
+        });
+        let kill_after = given.unwrap_or_else(|| all.saturating_sub(drain * kept));
+        let sum = self.stop_delay + kill_after + drain * kept + spare;
+        if sum > total || self.stop_delay >= total {
+            let after =
+                if after { format!(" + {} for --after", seconds(drain)) } else { String::new() };
+            return Err(format!(
+                "{} is too short: --stop-delay {} + --kill-after {} + --drain {}{after} + {} to \
+                 spare = {}",
+                seconds(total),
+                seconds(self.stop_delay),
+                seconds(kill_after),
+                seconds(drain),
+                seconds(spare),
+                seconds(sum),
+            ));
+        }
+        (self.kill_after, self.drain) = (Some(kill_after), Some(drain));
+        self.stop_limit = Some(total - spare - drain * (kept - 1));
+        Ok(())
+    }
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
@@ -333,6 +384,7 @@ impl Default for Policy {
             kill_after: None,
             drain: Some(Duration::from_secs(5)),
             drain_is_given: false,
+            kill_after_is_given: false,
             ask_with: AskWith::Default,
             stop_limit: None,
             exit_when: ExitWhen::Any,

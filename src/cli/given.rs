@@ -251,12 +251,13 @@ impl Given {
         self.parse_value(last, |value| parse(text(value)))
     }
 
-    /// What all values mean.
+    /// What all values mean; each may hold several, with commas.
     pub(super) fn all<T, C: FromIterator<T>>(
         &self,
         parse: impl Fn(&str) -> Result<T, Accepted>,
     ) -> Result<C, BadInput> {
-        self.all_raw(|value| parse(text(value)))
+        let each = self.values.iter().flat_map(|value| text(value).split(','));
+        each.map(|part| self.parse_value(OsStr::new(part), |value| parse(text(value)))).collect()
     }
 
     /// What all values mean where they need not be UTF-8.

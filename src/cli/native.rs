@@ -61,7 +61,7 @@ fn defaults(words: &Words) -> Config {
     }
 }
 
-fn request(words: &Words, config: Config) -> Result<Request, BadInput> {
+fn request(words: &Words, mut config: Config) -> Result<Request, BadInput> {
     if let Some(file) = words.given(&INSTALL) {
         refuse_all_but(words, &file.source, |option| option.usage == INSTALL.usage)?;
         let files: Vec<PathBuf> = file.all_raw(values::file)?;
@@ -72,14 +72,26 @@ fn request(words: &Words, config: Config) -> Result<Request, BadInput> {
     } else {
         words.some_command()?;
     }
-    if config.policy.drain == Some(Duration::ZERO)
-        && config.commands.iter().any(|command| command.role == Role::After)
-    {
-        return Err(BadInput::new(
-            "--after: not accepted with --drain 0: its commands have the time of --drain",
-        ));
+    if let Some(total) = config.stop_timeout {
+        fit_into(&mut config, total)?;
     }
     Ok(Request::Run(Box::new(config)))
+}
+
+/// The times follow from the engine's grace period. Without a command that is the time of what came
+/// in from outside.
+fn fit_into(config: &mut Config, total: Duration) -> Result<(), BadInput> {
+    if config.commands.is_empty() {
+        config.policy.kill_after = Some(Duration::ZERO);
+        config.policy.kill_after_is_given = true;
+        if !config.policy.drain_is_given {
+            config.policy.drain = Some(total - (total / 10).min(Duration::from_secs(1)));
+            config.policy.drain_is_given = true;
+        }
+    }
+    let after = config.commands.iter().any(|command| command.role == Role::After);
+    let fits = config.policy.fit_into(total, after);
+    fits.map_err(|why| BadInput::new(format!("--stop-timeout: {why}")))
 }
 
 /// Nothing that is meant for a command goes with the option `source`.

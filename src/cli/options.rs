@@ -36,7 +36,11 @@ const FORWARDING: &[Opt] = &[
 
 const STOPPING: &[Opt] = &[
     Opt::new("-t, --kill-after DURATION|never")
-        .takes(Value(|c, g| g.one(values::limit).map(|limit| c.policy.kill_after = limit)))
+        .takes(Value(|c, g| {
+            let limit = g.one(values::limit)?;
+            (c.policy.kill_after, c.policy.kill_after_is_given) = (limit, true);
+            Ok(())
+        }))
         .help(
             "Send SIGKILL this long after the stop signal. `never` leaves that to the engine's \
              own timer.",
@@ -55,18 +59,37 @@ const STOPPING: &[Opt] = &[
         .help(
             "Run this instead of sending the main command the stop signal. It finds the pid of \
          the main command in `MAINPID`. If it fails or can't be started, the signal is sent \
-         after all. If it still runs when the other commands have exited, it is drained like \
-         all other processes.",
+         after all.",
         ),
     Opt::new("--drain DURATION|never")
-        .takes(Value(|c, g| g.one(values::limit).map(|limit| c.policy.drain = limit)))
+        .takes(Value(|c, g| {
+            let limit = g.one(values::limit)?;
+            (c.policy.drain, c.policy.drain_is_given) = (limit, true);
+            Ok(())
+        }))
         .help(
-            "How long the remaining processes get to exit. When the command has exited, all other \
-             processes get SIGTERM, and SIGKILL after this long, or when the time of \
-             `--kill-after` is over if that is later. `0`: send nothing and exit at once; \
-             `never`: wait without limit.",
+            "How long the remaining processes get to exit. When the commands have exited, the \
+             others are asked to exit, and get SIGKILL after this long. Whoever is in charge of \
+             them is asked first: a master, and not its workers. `0`: ask nobody and exit at \
+             once; `never`: wait without limit.",
         )
-        .default(|c| values::shown_limit(c.policy.drain)),
+        .default(|c| values::shown_limit(c.policy.drain))
+        .with_pause(),
+    Opt::new("--drain-signal SIGNAL|none")
+        .takes(Value(|c, g| g.one(values::ask_with).map(|with| c.policy.ask_with = with)))
+        .help(
+            "What the drain asks the remaining processes with. The default is TERM, or the stop \
+             signal where a wrapper died of it and what it left handles it. `none` only waits.",
+        )
+        .with_pause(),
+    Opt::new("--stop-timeout DURATION")
+        .takes(Value(|c, g| g.one(values::duration).map(|time| c.stop_timeout = Some(time))))
+        .help(
+            "The engine's grace period, into which all of a stop fits. That is the time of \
+             `docker stop -t` or `terminationGracePeriodSeconds`. `--kill-after` and `--drain` \
+             follow from it where they are not given.",
+        )
+        .with_pause(),
 ];
 
 const PROCESS: &[Opt] = &[
@@ -107,16 +130,17 @@ const COMMANDS: &[Opt] = &[
     Opt::new("--after COMMAND")
         .takes(Values(|c, g| add(c, Role::After, "the --after command", g)))
         .help(
-            "Run this when all others have exited. It gets the time of `--drain`. Its failure is \
-         only logged.",
+            "Run this when all others have exited. It gets the time of `--drain`, or 5s where that \
+         is 0 or `never`. Its failure is only logged.",
         ),
     // Below `--with`, whose commands it may watch.
-    Opt::new("--exit-when any|main|all")
+    Opt::new("--exit-when any|main|all|empty")
         .takes(Value(exit_when))
         .help(
             "Which exit ends the container. `any`: the first of all commands; `main`: the main \
-             command's; `all`: the last of all, with the first status that is not 0. The others \
-             are drained then.",
+             command's; `all`: the last of all, with the first status that is not 0; `empty`: no \
+             process is left, for programs that put themselves into the background. The others \
+             are asked to exit then.",
         )
         .default(|c| values::shown_name(c.policy.exit_when)),
 ];

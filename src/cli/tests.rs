@@ -63,11 +63,13 @@ fn without_options_all_is_as_documented() {
             exit_when: ExitWhen::Any,
             preparation: Preparation::InOrder,
             drain_is_given: false,
+            kill_after_is_given: false,
             ask_with: AskWith::Default,
             stop_limit: None,
             exit_on_oom: false,
             remap_exit: vec![],
         },
+        stop_timeout: None,
         log_format: LogFormat::Text,
         termination_message: None,
         subreaper: Subreaper::Auto,
@@ -215,7 +217,8 @@ fn an_empty_variable_is_unset_and_an_unknown_one_is_not_ours() {
 #[test]
 fn bad_input_gets_one_line_that_names_option_value_and_what_is_accepted() {
     let signal = "give a signal such as TERM, SIGTERM, 15 or RTMIN+3";
-    let limit = "give a duration such as 10s, 500ms, 1h30m or a number of seconds, or never";
+    let limit =
+        "give a duration such as 10s, 500ms, 1.5s, 1h30m, 1d or a number of seconds, or never";
     for (line, variable, expected) in [
         ("", "", "no command given: firstmate [OPTIONS] [--] COMMAND [ARG]...".into()),
         ("-g", "", "no command given: firstmate [OPTIONS] [--] COMMAND [ARG]...".into()),
@@ -281,7 +284,7 @@ fn a_pause_takes_no_command_and_no_option_for_one() {
         warn_on_reap: true,
         ..Config::hold()
     };
-    for variable in ["FIRSTMATE_DRAIN=1", "FIRSTMATE_USER=app", "FIRSTMATE_WITH=x"] {
+    for variable in ["FIRSTMATE_STOP_DELAY=1", "FIRSTMATE_USER=app", "FIRSTMATE_WITH=x"] {
         let expected = Ok(Request::Run(Box::new(pause.clone())));
         assert_eq!(parsed("-Pvw -s=off", &[variable]), expected, "{variable}");
     }
@@ -360,7 +363,8 @@ fn several_commands_are_split_as_a_shell_splits_them() {
     for (exit_when, expected, watched) in [
         ("", ExitWhen::Any, false),
         ("any", ExitWhen::Any, false),
-        ("main", ExitWhen::Watched, false),
+        ("main", ExitWhen::Main, false),
+        ("empty", ExitWhen::Empty, false),
         ("all", ExitWhen::Watched, true),
     ] {
         let config = parsed(exit_when);
@@ -399,9 +403,7 @@ fn a_command_that_is_none_is_refused() {
         );
         assert_eq!(error("x", &[&format!("{variable}={value}")]), expected);
     }
-    let expected = "--after: not accepted with --drain 0: its commands have the time of --drain";
-    assert_eq!(error("--after a --drain 0 x", &[]), expected);
-    let expected = "--exit-when: \"both\" is not accepted: give any, main or all";
+    let expected = "--exit-when: \"both\" is not accepted: give any, main, all or empty";
     assert_eq!(error("--exit-when both x", &[]), expected);
 }
 
@@ -460,4 +462,52 @@ fn an_option_is_called_as_it_was_written() {
 fn a_variable_that_was_written_on_windows_has_no_carriage_returns() {
     let lines = "FIRSTMATE_STOP_ON=QUIT\r\n\r\nHUP\r\n";
     assert_eq!(config("x", &[lines]), config("--stop-on QUIT --stop-on HUP x", &[]));
+}
+
+fn times(line: &str) -> (Option<Duration>, Option<Duration>, Option<Duration>) {
+    let policy = config(line, &[]).policy;
+    (policy.kill_after, policy.drain, policy.stop_limit)
+}
+
+#[test]
+fn all_that_a_stop_does_fits_into_the_engines_grace_period() {
+    let ms = |n| Some(Duration::from_millis(n));
+    for (line, kill_after, drain, limit) in [
+        ("--stop-timeout 10s x", 6750, 2250, 9000),
+        ("--stop-timeout 30s x", 24_000, 5000, 29_000),
+        ("--stop-timeout 5 x", 3375, 1125, 4500),
+        ("--stop-timeout 1s x", 675, 225, 900),
+        ("--stop-timeout 10s --stop-delay 5s x", 3000, 1000, 9000),
+        ("--stop-timeout 10s --after a x", 4500, 2250, 6750),
+        ("--stop-timeout 10s -t 8s x", 8000, 1000, 9000),
+        ("--stop-timeout 10s --drain 1s x", 8000, 1000, 9000),
+        ("--stop-timeout 10s -t 9s x", 9000, 0, 9000),
+    ] {
+        assert_eq!(times(line), (ms(kill_after), ms(drain), ms(limit)), "{line}");
+    }
+    let expected = "--stop-timeout: 3s is too short: --stop-delay 0s + --kill-after 5s + --drain \
+                    0s + 0.3s to spare = 5.3s";
+    assert_eq!(error("--stop-timeout 3s -t 5s x", &[]), expected);
+    for line in [
+        "--stop-timeout 3s --stop-delay 3s x",
+        "--stop-timeout 3s -t never x",
+        "--stop-timeout 3s --drain never x",
+        "--stop-timeout 3s --drain 2s --after a x",
+    ] {
+        assert!(error(line, &[]).starts_with("--stop-timeout: "), "{line}");
+    }
+    // For what came in from outside.
+    let pause = config("-P --stop-timeout 10s", &[]).policy;
+    assert_eq!((pause.drain, pause.stop_limit), (ms(9000), ms(9000)));
+    assert_eq!(config("-P --drain 4s", &[]).policy.drain, ms(4000));
+}
+
+#[test]
+fn one_value_may_hold_several_with_commas() {
+    let policy = config("--stop-on TERM,INT -e 1,2 -e 3 -r TERM:QUIT,INT:0 x", &[]).policy;
+    assert_eq!(policy.remap_exit, [1, 2, 3]);
+    assert_eq!(policy.stop_on, [Signal::TERM, Signal::INT].into_iter().collect());
+    assert_eq!(policy.rewrite.apply(Signal::INT.into()), None);
+    let expected = "-e: \"x\" is not accepted: give an exit status from 0 to 255";
+    assert_eq!(error("-e 1,x y", &[]), expected);
 }

@@ -7,7 +7,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{ExitWhen, LogFormat, NameOrId, Subreaper, TerminationMessage, UserSpec};
+use crate::config::{
+    AskWith, ExitWhen, LogFormat, NameOrId, Subreaper, TerminationMessage, UserSpec,
+};
 use crate::signal::{Signal, SignalSet};
 
 /// What would have been accepted.
@@ -19,8 +21,9 @@ const FORWARDABLE: Accepted =
 const DEATH: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3, but not STOP or CHLD";
 const REWRITE: Accepted = "FROM:TO, two signals such as TERM:QUIT, or 0 or none as TO, but not \
                            KILL, STOP or CHLD, except STOP as TO";
-const DURATION: Accepted = "a duration such as 10s, 500ms, 1h30m or a number of seconds";
-const LIMIT: Accepted = "a duration such as 10s, 500ms, 1h30m or a number of seconds, or never";
+const DURATION: Accepted = "a duration such as 10s, 500ms, 1.5s, 1h30m, 1d or a number of seconds";
+const LIMIT: Accepted =
+    "a duration such as 10s, 500ms, 1.5s, 1h30m, 1d or a number of seconds, or never";
 const USER: Accepted = "a user or user:group, each by its name or its number from 0 to 4294967294";
 const COMMAND: Accepted = "a command with its arguments, quoted as for a shell";
 const CODE: Accepted = "an exit status from 0 to 255";
@@ -137,10 +140,21 @@ pub(super) fn log_format(text: &str) -> Result<LogFormat, Accepted> {
 pub(super) fn exit_when(text: &str) -> Result<(ExitWhen, bool), Accepted> {
     match text {
         "any" => Ok((ExitWhen::Any, false)),
-        "main" => Ok((ExitWhen::Watched, false)),
+        "main" => Ok((ExitWhen::Main, false)),
         "all" => Ok((ExitWhen::Watched, true)),
-        _ => Err("any, main or all"),
+        "empty" => Ok((ExitWhen::Empty, false)),
+        _ => Err("any, main, all or empty"),
     }
+}
+
+/// What the drain asks with.
+pub(super) fn ask_with(text: &str) -> Result<AskWith, Accepted> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(AskWith::Nothing);
+    }
+    const ACCEPTED: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3, or none";
+    let signal = text.parse().ok().filter(|signal: &Signal| signal.is_forwardable());
+    signal.map(AskWith::Signal).ok_or(ACCEPTED)
 }
 
 /// One string, split into words as a shell splits them.
@@ -188,28 +202,36 @@ fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {
-    if let Some(seconds) = number(text) {
-        return Some(Duration::from_secs(seconds));
+    let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+    if !text.is_empty() && text.chars().all(is_digit) {
+        return quantity(text, 1);
     }
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {
-        let (digits, tail) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
-        let (unit, tail) =
-            tail.split_at(tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len()));
-        let milliseconds: u64 = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
+        let (digits, tail) = rest.split_at(rest.find(|c: char| !is_digit(c))?);
+        let (unit, tail) = tail.split_at(tail.find(is_digit).unwrap_or(tail.len()));
+        let part = match unit {
+            "ms" => quantity(digits, 1)? / 1000,
+            "s" => quantity(digits, 1)?,
+            "m" => quantity(digits, 60)?,
+            "h" => quantity(digits, 60 * 60)?,
+            "d" => quantity(digits, 24 * 60 * 60)?,
             _ => return None,
         };
-        total = total.checked_add(Duration::from_millis(
-            number::<u64>(digits)?.checked_mul(milliseconds)?,
-        ))?;
+        total = total.checked_add(part)?;
         rest = tail;
     }
     (!text.is_empty()).then_some(total)
+}
+
+/// So many times a unit of so many seconds, with a fraction or without: `1.5`, not `1.` or `.5`.
+fn quantity(digits: &str, unit: u32) -> Option<Duration> {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let whole = Duration::from_secs(number(Some(whole).filter(|text| !text.is_empty())?)?);
+    let fraction = Some(fraction).filter(|text| (1..=9).contains(&text.len()))?;
+    let nanoseconds = number::<u32>(&format!("{fraction:0<9}"))?;
+    whole.checked_add(Duration::from_nanos(nanoseconds.into()))?.checked_mul(unit)
 }
 
 #[cfg(test)]
@@ -227,6 +249,10 @@ mod tests {
             ("1h30m", 5_400_000),
             ("1m1s1ms", 61_001),
             ("0s", 0),
+            ("1.5s", 1500),
+            ("0.5", 500),
+            ("1d", 86_400_000),
+            ("1.5h0.5s", 5_400_500),
         ];
         for (text, milliseconds) in accepted {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
@@ -237,10 +263,10 @@ mod tests {
             "1x",
             "-1",
             "+1",
-            "1.5s",
+            ".5s",
             "1 s",
             "1h30",
-            "1d",
+            "1w",
             "99999999999999999999",
             "5124095576030431h",
             "never",

@@ -227,9 +227,7 @@ impl Effects {
         if let Some((pid, error)) = refused {
             self.check_sent(Target::Process(pid), signals.signal, Err(error));
         }
-        if let Some(error) = failed
-            && self.logged.is_first(Failure::Look)
-        {
+        if let Some(error) = failed.filter(|_| self.logged.is_first(Failure::Look)) {
             let error = io::Error::from(error);
             log::warn!("cannot look at the processes in /proc: {error}");
         }

@@ -169,9 +169,8 @@ impl Supervisor {
     }
 
     pub(super) fn executed(&mut self, id: CommandId, out: &mut Vec<Action>) {
-        if let Some(command) = self.commands.get_mut(id)
-            && let State::Starting(child) = command.state
-        {
+        let Some(command) = self.commands.get_mut(id) else { return };
+        if let State::Starting(child) = command.state {
             command.state = State::Runs(child);
             if command.role.is_beside() {
                 self.start_beside(out);
@@ -211,9 +210,8 @@ impl Supervisor {
             .commands
             .iter()
             .all(|command| matches!(command.state, State::Waiting | State::NotStarted(_)));
-        if let (true, Some(status)) = (nothing_ran, self.decided)
-            && self.life != Life::Done
-        {
+        let goes_on = self.life != Life::Done;
+        if let (true, true, Some(status)) = (goes_on, nothing_ran, self.decided) {
             self.exit(status, out);
         }
     }

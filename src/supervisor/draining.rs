@@ -226,9 +226,7 @@ impl Supervisor {
                 |stop| Stop { asked: Some(now), ..stop },
             ));
             let limit = self.policy.stop_limit.and_then(|_| self.drain_deadline(now));
-            if let Life::Draining(drain) = &mut self.life
-                && let Some(limit) = limit
-            {
+            if let (Life::Draining(drain), Some(limit)) = (&mut self.life, limit) {
                 drain.until = Some(drain.until.map_or(limit, |until| until.min(limit)));
             }
         }

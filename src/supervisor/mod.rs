@@ -221,9 +221,8 @@ impl Supervisor {
         }
         // What was received decides whether a stop begins; but one that is rewritten to nothing
         // does not even that.
-        if let Some(rewritten) = self.policy.rewrite.apply(received)
-            && !self.has_reached_the_command(received)
-        {
+        let rewritten = self.policy.rewrite.apply(received);
+        if let Some(rewritten) = rewritten.filter(|_| !self.has_reached_the_command(received)) {
             if self.policy.stop_on.contains(signal) {
                 self.stop_signal(received, rewritten, now, out);
             } else {

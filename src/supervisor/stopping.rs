@@ -359,9 +359,8 @@ impl Supervisor {
     pub(super) fn not_killed(&mut self, now: Time) {
         match self.life {
             Life::Preparing | Life::Running => {
-                if let Some(stop) = &mut self.stop
-                    && stop.give_up.is_some()
-                {
+                let waits = |stop: &&mut Stop| stop.give_up.is_some();
+                if let Some(stop) = self.stop.as_mut().filter(waits) {
                     stop.give_up = Some(now);
                 }
             }

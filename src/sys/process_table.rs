@@ -154,9 +154,8 @@ pub(super) fn signal(who: Identity, signal: Signal) -> nix::Result<()> {
         let now = Stat::read(who.pid).ok().flatten();
         now.is_some_and(|now| now.process.started == who.started)
     };
-    if let Ok(pidfd) = kill::pidfd(who.pid)
-        && is_the_same()
-    {
+    let pidfd = kill::pidfd(who.pid);
+    if let Some(pidfd) = pidfd.ok().filter(|_| is_the_same()) {
         match kill::by_pidfd(&pidfd, signal, None, 0) {
             // EPERM and EACCES may come from a filter; kill knows better.
             Err(Errno::ENOSYS | Errno::EINVAL | Errno::EPERM | Errno::EACCES) => {}

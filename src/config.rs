@@ -326,6 +326,12 @@ pub enum Subreaper {
     Off,
 }
 
+/// What of the engine's grace period is left to the engine.
+#[must_use]
+pub fn spare_of(total: Duration) -> Duration {
+    (total / 10).min(Duration::from_secs(1))
+}
+
 impl Policy {
     /// Fits all that a stop does into `total`, less a tenth, at most 1 s, to spare. With `after`
     /// the time of the drain is kept once more.
@@ -333,7 +339,7 @@ impl Policy {
     /// # Errors
     /// Why the times that were given do not fit, with their sum.
     pub fn fit_into(&mut self, total: Duration, after: bool) -> Result<(), String> {
-        let spare = (total / 10).min(Duration::from_secs(1));
+        let spare = spare_of(total);
         let seconds = |time: Duration| format!("{}s", time.as_secs_f64());
         let endless = |name| format!("--{name} never does not fit into {}", seconds(total));
         if self.kill_after_is_given && self.kill_after.is_none() {
@@ -366,7 +372,7 @@ impl Policy {
             ));
         }
         (self.kill_after, self.drain) = (Some(kill_after), Some(drain));
-        self.stop_limit = Some(total - spare - drain * (kept - 1));
+        self.stop_limit = Some(total.saturating_sub(spare + drain * (kept - 1)));
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::options::{HELP, INSTALL, NOTES, OPTIONS, PAUSE, VERSION};
 use super::table::Opt;
 use super::table::Takes::Print;
 use super::{BadInput, Request, Stream, Variables, tini, values};
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, spare_of};
 
 pub(super) const FIRSTMATE: CommandLine = CommandLine {
     name: "firstmate",
@@ -85,7 +85,7 @@ fn fit_into(config: &mut Config, total: Duration) -> Result<(), BadInput> {
         config.policy.kill_after = Some(Duration::ZERO);
         config.policy.kill_after_is_given = true;
         if !config.policy.drain_is_given {
-            config.policy.drain = Some(total - (total / 10).min(Duration::from_secs(1)));
+            config.policy.drain = Some(total.saturating_sub(spare_of(total)));
             config.policy.drain_is_given = true;
         }
     }

@@ -149,10 +149,10 @@ pub(super) fn exit_when(text: &str) -> Result<(ExitWhen, bool), Accepted> {
 
 /// What the drain asks with.
 pub(super) fn ask_with(text: &str) -> Result<AskWith, Accepted> {
+    const ACCEPTED: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3, or none";
     if text.eq_ignore_ascii_case("none") {
         return Ok(AskWith::Nothing);
     }
-    const ACCEPTED: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3, or none";
     let signal = text.parse().ok().filter(|signal: &Signal| signal.is_forwardable());
     signal.map(AskWith::Signal).ok_or(ACCEPTED)
 }
@@ -268,7 +268,7 @@ mod tests {
             "1h30",
             "1w",
             "99999999999999999999",
-            "5124095576030431h",
+            "5124095576030432h",
             "never",
             "١s",
         ] {

@@ -43,11 +43,10 @@ fn each_default_in_the_help_is_the_one_of_the_configuration() {
 fn each_option_with_a_variable_sets_something() {
     for option in options().filter(|option| option.variable().is_some()) {
         let value = match option.usage.rsplit([' ', '=']).next() {
-            Some("SIGNAL") => "QUIT",
+            Some("SIGNAL" | "SIGNAL|none") => "QUIT",
             Some("FROM:TO") => "TERM:QUIT",
             Some("DURATION" | "DURATION|never") => "7s",
             Some("any|main|all|empty") => "all",
-            Some("SIGNAL|none") => "QUIT",
             Some("text|json") => "json",
             _ => "1",
         };

@@ -80,6 +80,8 @@ impl From<Termination> for ExitStatus {
 pub struct Leftovers {
     /// How many processes live.
     pub count: usize,
+    /// How many of them are not ours to signal.
+    pub refused: usize,
     /// The names of the first of them.
     pub names: Vec<String>,
 }

@@ -193,30 +193,29 @@ impl fmt::Display for Sentence<'_> {
             }
             Notice::Draining(None) => f.write_str("processes are left: waiting for their end"),
             Notice::DrainEscalated(after) => match &self.leftovers {
-                Some(Leftovers { count, names }) => {
-                    let (noun, verb) =
-                        if *count == 1 { ("process", "was") } else { ("processes", "were") };
-                    write!(
-                        f,
-                        "{count} {noun} {verb} left {} after SIGTERM, and killed: ",
-                        Seconds(after)
-                    )?;
-                    names.iter().enumerate().try_for_each(|(i, name)| {
-                        write!(f, "{}{name:?}", if i == 0 { "" } else { ", " })
-                    })?;
-                    if *count > names.len() {
-                        write!(f, " and {} more", count - names.len())
-                    } else {
-                        Ok(())
-                    }
+                Some(Leftovers { refused: 0, .. }) => self.remaining(
+                    f,
+                    &format_args!("left {} after SIGTERM, and killed", Seconds(after)),
+                ),
+                Some(Leftovers { refused, .. }) => {
+                    let after = Seconds(after);
+                    let text = format_args!(
+                        "left {after} after SIGTERM; {refused} of them cannot be signalled"
+                    );
+                    self.remaining(f, &text)
                 }
                 None => {
                     write!(f, "processes were left {} after SIGTERM, and killed", Seconds(after))
                 }
             },
-            Notice::Abandoned => {
-                f.write_str("processes are left even after SIGKILL: going on without them")
-            }
+            Notice::Abandoned => match &self.leftovers {
+                Some(Leftovers { count: 1.., .. }) => {
+                    self.remaining(f, &"left even after SIGKILL: going on without them")
+                }
+                Some(_) | None => {
+                    f.write_str("processes are left even after SIGKILL: going on without them")
+                }
+            },
             Notice::AfterKilled(id) => write!(f, "{} has taken too long: killed", self.command(id)),
             Notice::Lost => f.write_str(
                 "the command is gone, and its exit status with it: somebody else has reaped it",
@@ -226,6 +225,17 @@ impl fmt::Display for Sentence<'_> {
 }
 
 impl Sentence<'_> {
+    /// How many processes were what, and their names.
+    fn remaining(&self, f: &mut fmt::Formatter<'_>, what: &dyn fmt::Display) -> fmt::Result {
+        let Some(Leftovers { count, names, .. }) = &self.leftovers else { return Ok(()) };
+        let (noun, verb) = if *count == 1 { ("process", "was") } else { ("processes", "were") };
+        write!(f, "{count} {noun} {verb} {what}: ")?;
+        for (i, name) in names.iter().enumerate() {
+            write!(f, "{}{name:?}", if i == 0 { "" } else { ", " })?;
+        }
+        if *count > names.len() { write!(f, " and {} more", count - names.len()) } else { Ok(()) }
+    }
+
     fn ended(&self, id: CommandId, ending: Ending, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let command = self.command(id);
         match (ending.termination, ending.asked_by, ending.killed_after) {
@@ -391,7 +401,10 @@ mod tests {
     fn who_is_left_is_counted_and_named_up_to_a_bound() {
         let told = |count, names: &[&str]| {
             let names = names.iter().map(|name| (*name).to_owned()).collect();
-            told(Notice::DrainEscalated(Duration::from_secs(5)), Some(Leftovers { count, names }))
+            told(
+                Notice::DrainEscalated(Duration::from_secs(5)),
+                Some(Leftovers { count, refused: 0, names }),
+            )
         };
         let sentence = |text: &str| (Level::Warn, text.to_owned(), Some(Reason::Decisive));
         assert_eq!(

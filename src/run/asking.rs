@@ -201,6 +201,13 @@ impl Asking {
         if !done.is_empty() {
             charges.asked(&look, |process| done.get(&process.identity()).copied());
         }
+        if moment == Moment::First {
+            // Nothing is known of them; as long as they are not reaped, their pids are theirs.
+            for pid in self.broadcast.hidden_children(&look) {
+                let _ = kill::process(pid, signals.signal.into());
+                let _ = kill::process(pid, Signal::CONT.into());
+            }
+        }
         asked
     }
 

@@ -95,18 +95,14 @@ impl Effects {
                     Event::TerminalNotLent(signal)
                 });
             }
-            Action::Tell(notice) => self.tell(notice, phase),
+            Action::Tell(notice) => return self.tell(notice, phase),
             Action::Finish(status) => self.finished = Some(status),
         }
         None
     }
 
     fn start(&mut self, id: CommandId) -> Event {
-        let event = self.commands.start(id, &mut self.job);
-        if let Event::Started(_, pid) = event {
-            self.asking.started(pid);
-        }
-        event
+        self.commands.start(id, &mut self.job)
     }
 
     /// What else to wait for.
@@ -118,6 +114,7 @@ impl Effects {
     pub(super) fn next_executed(&mut self) -> Option<Event> {
         let executed = self.commands.next_executed()?;
         if let Event::Executed(id, pid) = executed {
+            self.asking.started(pid);
             let program = self.commands.all().get(id).map(Command::program).unwrap_or_default();
             if id == MAIN {
                 self.main_has_started(pid);
@@ -173,11 +170,14 @@ impl Effects {
         Some(status)
     }
 
-    fn tell(&mut self, notice: Notice, phase: Phase) {
+    /// Logs it. Where nobody of those that remain is ours to kill, that is worth an answer.
+    fn tell(&mut self, notice: Notice, phase: Phase) -> Option<Event> {
         let leftovers = match notice {
-            Notice::DrainEscalated(_) => self.asking.leftovers(),
+            Notice::DrainEscalated(_) | Notice::Abandoned => self.asking.leftovers(),
             _ => None,
         };
+        let none_is_ours =
+            leftovers.as_ref().is_some_and(|left| left.count > 0 && left.refused == left.count);
         let not_started = match notice {
             Notice::NotStarted { command, .. } => self.commands.why_not_started(command),
             _ => None,
@@ -187,6 +187,8 @@ impl Effects {
             self.end_report.add(&sentence, reason);
         }
         report::tell(&sentence, phase);
+        let is_escalation = matches!(notice, Notice::DrainEscalated(_));
+        (is_escalation && none_is_ours).then_some(Event::NotKilled)
     }
 
     /// SIGKILL; only that it was refused is worth an answer.

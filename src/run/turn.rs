@@ -118,9 +118,12 @@ impl<'signals> Loop<'signals> {
         {
             self.look_at_memory();
         }
-        self.effects.reaped(pid, termination);
-        if self.supervisor.is_command(pid) {
+        let is_command = self.supervisor.is_command(pid);
+        if is_command {
             self.look_at_execs();
+        }
+        self.effects.reaped(pid, termination);
+        if is_command {
             let event = self.effects.ended(pid, termination);
             return self.feed(event);
         }

@@ -3,6 +3,8 @@
 //! As PID 1 that is everyone in the namespace. Anywhere else `kill(-1)` would hit other containers,
 //! or the user's whole session: there it means our own descendants, found through /proc.
 
+use std::os::fd::OwnedFd;
+
 use nix::errno::Errno;
 
 use super::kill::{self, ignore_gone};
@@ -12,13 +14,21 @@ use crate::process::{Identity, Pid, Process};
 use crate::signal::Signal;
 use crate::status::Leftovers;
 
+/// A command's child, and its group.
+pub struct Leader {
+    pid: Pid,
+    /// Without a usable /proc: what names its group for good.
+    pidfd: Option<OwnedFd>,
+    reaped: bool,
+}
+
 /// How to reach everyone, decided at the start.
 pub enum Broadcast {
     /// We are PID 1.
     Namespace,
     /// Our descendants. Without a usable /proc: the process groups of these leaders, as long as
     /// they are not reaped, and that is all that we know.
-    Descendants(Vec<Pid>),
+    Descendants(Vec<Leader>),
 }
 
 impl Broadcast {
@@ -32,17 +42,21 @@ impl Broadcast {
         }
     }
 
-    /// A command was started, and may lead a process group.
+    /// A command has executed its program, and may lead a process group.
     pub fn add(&mut self, leader: Pid) {
         if let Self::Descendants(leaders) = self {
-            leaders.push(leader);
+            let pidfd = (!process_table::is_usable()).then(|| kill::pidfd(leader).ok()).flatten();
+            leaders.push(Leader { pid: leader, pidfd, reaped: false });
         }
     }
 
     /// A command was reaped: the number of its group may be anybody's by now.
     pub fn remove(&mut self, leader: Pid) {
         if let Self::Descendants(leaders) = self {
-            leaders.retain(|kept| *kept != leader);
+            leaders.retain(|kept| kept.pid != leader || kept.pidfd.is_some());
+            for kept in leaders.iter_mut().filter(|kept| kept.pid == leader) {
+                kept.reaped = true;
+            }
         }
     }
 
@@ -63,6 +77,15 @@ impl Broadcast {
     #[must_use]
     pub fn own_children(&self) -> Option<Vec<i32>> {
         descriptors::with_spare(process_table::own_children)
+    }
+
+    /// Our own children that a look has not seen and /proc hides (`hidepid` of proc(5)).
+    #[must_use]
+    pub fn hidden_children(&self, seen: &[Process]) -> Vec<Pid> {
+        let unseen = |pid: &Pid| !seen.iter().any(|process| process.pid == *pid);
+        let children = self.own_children().unwrap_or_default();
+        let unseen = children.into_iter().filter_map(Pid::from_raw).filter(unseen);
+        unseen.filter(|pid| process_table::is_hidden(*pid)).collect()
     }
 
     /// Sends a signal to everyone but us; that nobody is there is no error.
@@ -114,11 +137,24 @@ impl Broadcast {
         let all = self.look_at(Detail::Existence).ok()?;
         let living = || all.iter().filter(|process| process.lives);
         let names = living().take(Leftovers::MOST_NAMES).map(|process| process.name.to_string());
-        Some(Leftovers { count: living().count(), names: names.collect() })
+        let refused = living().filter(|process| kill::probe(process.pid) == Err(Errno::EPERM));
+        let (count, refused) = (living().count(), refused.count());
+        // Those that are there are hidden.
+        (count > 0).then_some(())?;
+        Some(Leftovers { count, refused, names: names.collect() })
     }
 }
 
-fn signal_groups(leaders: &[Pid], signal: Signal) -> nix::Result<()> {
-    let sent = leaders.iter().map(|leader| ignore_gone(kill::group(*leader, signal.into())));
-    sent.fold(Ok(()), Result::and)
+fn signal_groups(leaders: &[Leader], signal: Signal) -> nix::Result<()> {
+    let send = |leader: &Leader| match &leader.pidfd {
+        Some(pidfd) => match kill::group_by_pidfd(pidfd, signal) {
+            // Before Linux 6.9.
+            Err(Errno::EINVAL | Errno::ENOSYS) if !leader.reaped => {
+                kill::group(leader.pid, signal.into())
+            }
+            sent => sent,
+        },
+        None => kill::group(leader.pid, signal.into()),
+    };
+    leaders.iter().map(|leader| ignore_gone(send(leader))).fold(Ok(()), Result::and)
 }

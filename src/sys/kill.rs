@@ -88,6 +88,11 @@ pub(super) fn pidfd(pid: Pid) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
+/// Sends a signal to the group of this process, reaped or not (`EINVAL` before Linux 6.9).
+pub(super) fn group_by_pidfd(pidfd: &OwnedFd, signal: Signal) -> nix::Result<()> {
+    by_pidfd(pidfd, signal, None, TO_GROUP)
+}
+
 /// pidfd_send_signal(2), Linux 5.1.
 pub(super) fn by_pidfd(
     pidfd: &OwnedFd,

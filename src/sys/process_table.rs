@@ -6,9 +6,9 @@ use std::fmt::Display;
 use std::io::Write;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open, readlink};
-use nix::sys::stat::Mode;
-use nix::unistd::{getpid, read};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{Mode, SFlag, stat};
+use nix::unistd::{Gid, Uid, getpid, read, setfsgid, setfsuid};
 
 use super::directory;
 use super::kill::{self, ignore_gone};
@@ -49,6 +49,17 @@ pub(super) fn look(detail: Detail, is_pid_1: bool) -> nix::Result<Vec<Process>> 
         processes.push(process);
     }
     Ok(processes)
+}
+
+/// Whether /proc shows the processes of our PID namespace.
+pub(super) fn is_usable() -> bool {
+    let own = Stat::read("self").ok().flatten();
+    own.is_some_and(|own| own.process.pid.as_raw() == getpid().as_raw())
+}
+
+/// Whether a process is there, but not in /proc.
+pub(super) fn is_hidden(pid: Pid) -> bool {
+    Stat::read(pid).is_ok_and(|stat| stat.is_none()) && kill::probe(pid) != Err(Errno::ESRCH)
 }
 
 /// Our own children, zombies too, if the kernel tells (`CONFIG_PROC_CHILDREN`).
@@ -234,8 +245,20 @@ fn add_signals(process: &mut Process) -> nix::Result<()> {
     let path = path.of(format_args!("/proc/{}/status", process.pid))?;
     if let Some(length) = or_gone(read_some(path, &mut text))? {
         parse_status(text.get(..length).unwrap_or_default(), process);
+        if process.sleeps && waits_for_signals(process.pid) {
+            process.blocked = Some(SignalSet::FULL);
+        }
     }
     Ok(())
+}
+
+/// Whether it is in sigwait(3), which unblocks what it waits for: it would not die of that.
+fn waits_for_signals(pid: Pid) -> bool {
+    let (mut path, mut text) = (Path::new(), [0_u8; 64]);
+    let length =
+        path.of(format_args!("/proc/{pid}/wchan")).and_then(|path| read_some(path, &mut text));
+    let symbol = length.ok().and_then(|length| text.get(..length)).unwrap_or_default();
+    symbol.starts_with(b"do_sigtimedwait")
 }
 
 fn parse_status(text: &[u8], process: &mut Process) {
@@ -262,11 +285,29 @@ fn parse_status(text: &[u8], process: &mut Process) {
     process.switches = voluntary.zip(other).map(|(voluntary, other)| voluntary + other);
 }
 
-/// The link says `pipe:[INODE]` (proc_pid_fd(5)).
+/// The inode of its stdin, if that is a pipe, with a name or without. Without `CAP_SYS_PTRACE` only
+/// its own user may ask (proc_pid_fd(5)).
 fn stdin_pipe(pid: Pid) -> Option<u64> {
     let mut path = Path::new();
-    let target = path.of(format_args!("/proc/{pid}/fd/0")).and_then(readlink).ok()?;
-    target.to_str()?.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()
+    let path = path.of(format_args!("/proc/{pid}/fd/0")).ok()?;
+    let found = match stat(path) {
+        Err(Errno::EACCES | Errno::EPERM) => as_owner_of(pid, || stat(path).ok()),
+        found => found.ok(),
+    }?;
+    let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
+    (kind == SFlag::S_IFIFO).then_some(found.st_ino)
+}
+
+/// Does `work` with the ids for files of this process (setfsuid(2)): they are those of its folder.
+fn as_owner_of<T>(pid: Pid, work: impl FnOnce() -> Option<T>) -> Option<T> {
+    let mut path = Path::new();
+    let owner = stat(path.of(format_args!("/proc/{pid}")).ok()?).ok()?;
+    let group = setfsgid(Gid::from_raw(owner.st_gid));
+    let user = setfsuid(Uid::from_raw(owner.st_uid));
+    let done = work();
+    setfsuid(user);
+    setfsgid(group);
+    done
 }
 
 /// Room for a path below /proc.

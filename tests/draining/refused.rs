@@ -118,7 +118,7 @@ fn a_process_that_the_kernel_holds_does_not_hold_the_container() {
         let running = scenario.options("--drain 500ms").probe(&main).start().ready();
         mount.wait_until_asked();
         running.stderr.expect_part("1 process was left 0.5s after SIGTERM");
-        running.stderr.expect_part("processes are left even after SIGKILL");
+        running.stderr.expect_part("left even after SIGKILL");
         if let Some(told) = told {
             running.stdout.expect(told);
         }

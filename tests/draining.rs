@@ -29,6 +29,12 @@ fn both() -> [Scenario; 2] {
     [Scenario::container(), Scenario::plain()]
 }
 
+/// firstmate, as PID 1 or as its only child.
+fn firstmate(running: &Running) -> Process {
+    let is_init = running.init.status("Name") == "firstmate";
+    if is_init { running.init } else { running.init.child() }
+}
+
 /// As the main command of the others: it ends by itself with a status of its own.
 fn leaving(leftover: &str) -> Scenario {
     Scenario::container().probe(&format!("block-all {leftover} exit 3"))

@@ -233,6 +233,8 @@ impl Steps {
             "container" => namespace::enter(),
             // The same, but with the /proc that was there.
             "pid-namespace" => namespace::nest(),
+            // The pids of this namespace begin again from the lowest after so many.
+            "wrap-pids" => namespace::wrap_pids(self.number()),
             // PID: the rest of the steps in that process's PID namespace, as a child of a process
             // outside.
             "join" => namespace::join(self.number()),

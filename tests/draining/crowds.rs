@@ -2,8 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::{both, leaving};
+use super::{firstmate, leaving};
 use crate::support::{Directory, Scenario, is_root};
+
+/// As PID 1, and below it in a container of its own, whose PID 1 waits until nobody is left.
+fn contained() -> [Scenario; 2] {
+    [Scenario::container(), Scenario::inside("", "wait-last wait-all exit 3")]
+}
 
 #[test]
 fn a_crowd_that_ignores_sigterm_is_killed() {
@@ -13,11 +18,12 @@ fn a_crowd_that_ignores_sigterm_is_killed() {
 
 #[test]
 fn two_thousand_processes_do_not_stretch_the_time_of_the_drain() {
-    for scenario in both() {
+    for scenario in contained() {
         let main = "block-all crowd 2000 say ready await 10 exit 3";
         let running = scenario.options("--drain 2s").probe(main).start().ready();
+        let firstmate = firstmate(&running);
         let ended = Instant::now();
-        running.signal(libc::SIGUSR1);
+        firstmate.signal(libc::SIGUSR1);
         let finished = running.finish();
         let elapsed = ended.elapsed();
         assert_eq!((finished.status, finished.stderr.len()), (3, 1), "{finished:?}");
@@ -28,20 +34,21 @@ fn two_thousand_processes_do_not_stretch_the_time_of_the_drain() {
 
 #[test]
 fn two_thousand_processes_are_all_asked() {
-    for scenario in both() {
+    for scenario in contained() {
         let main = "block-all crowd-that-dies 2000 say ready await 10 exit 3";
         let running = scenario.options("--drain never").probe(main).start().ready();
-        running.signal(libc::SIGUSR1);
+        firstmate(&running).signal(libc::SIGUSR1);
         let finished = running.finish();
         assert_eq!((finished.status, finished.stderr.len()), (3, 0), "{finished:?}");
     }
 }
 
 #[test]
-fn a_chain_of_two_hundred_sessions_that_ignore_sigterm_ends() {
-    for scenario in both() {
-        let scenario = scenario.options("--drain 500ms");
-        let finished = scenario.probe("ignore 15 fork [ chain 200 ] exit 3").run();
+fn a_chain_of_a_thousand_sessions_that_ignore_sigterm_ends() {
+    for scenario in contained() {
+        // Their pids do not grow with their depth.
+        let scenario = scenario.options("--drain 500ms").prepare("wrap-pids 500");
+        let finished = scenario.probe("ignore 15 fork [ chain 1000 ] exit 3").run();
         assert_eq!((finished.status, finished.stderr.len()), (3, 1), "{finished:?}");
     }
 }
@@ -65,7 +72,7 @@ fn a_fork_bomb_that_is_left_ends() {
 
 #[test]
 fn a_fork_bomb_in_sessions_of_their_own_ends() {
-    for (scenario, user) in both().into_iter().zip([54324, 54325]) {
+    for (scenario, user) in contained().into_iter().zip([54324, 54325]) {
         let directory = Directory::new();
         let main = "ignore 15 daemon [ bomb-of-sessions ] exit 3";
         let scenario = scenario.options("--drain 300ms").probe(main);
@@ -81,10 +88,10 @@ fn a_fork_bomb_in_sessions_of_their_own_ends() {
 #[ignore = "who is forked between the signal and the look after it is taken for asked"]
 fn who_is_forked_while_its_group_is_asked_is_asked_too_and_once() {
     for options in ["-g", "-a"] {
-        for scenario in both() {
+        for scenario in contained() {
             let scenario = scenario.options(options).options("--drain 4s").probe("storm 200");
             let running = scenario.start().ready();
-            running.signal(libc::SIGTERM);
+            firstmate(&running).signal(libc::SIGTERM);
             let finished = running.finish();
             let saved = finished.stdout.iter().filter(|line| *line == "saved").count();
             assert_eq!((saved, &*finished.stderr), (200, &[][..]), "{options}");

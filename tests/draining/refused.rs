@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::leaving;
+use super::{firstmate, leaving};
 use crate::support::{Directory, Finished, HungMount, Scenario, is_root, skip, wait_until};
 
 /// capabilities(7)
@@ -20,18 +20,16 @@ fn leave_another_users_child(scenario: Scenario, others: &str) -> (Finished, Dur
     let scenario = scenario.programs_in(&directory).options("--drain 500ms").probe(&main);
     let scenario = scenario.prepare(&format!("lose-capability {CAP_KILL}"));
     let running = scenario.start().ready().ready();
-    let mut main = running.init.child();
-    if main.inner_pid() == 2 && main.status("Name") == "firstmate" {
-        main = main.child();
-    }
+    let main = firstmate(&running).child();
     let ended = Instant::now();
     main.signal(libc::SIGUSR1);
     let finished = running.finish();
     (finished, ended.elapsed())
 }
 
-/// As PID 1, and below it: whoever firstmate leaves alone is killed with PID 1.
-fn both() -> [Scenario; 2] {
+/// As PID 1, and below it in a container of its own: whoever firstmate leaves alone is killed with
+/// PID 1.
+fn contained() -> [Scenario; 2] {
     [Scenario::container(), Scenario::inside("", "wait-last exit 3")]
 }
 
@@ -58,7 +56,7 @@ fn nobody_waits_for_the_effect_of_a_sigkill_that_a_child_of_another_user_did_not
     if !is_root() {
         return skip("only root can become another user");
     }
-    for scenario in both() {
+    for scenario in contained() {
         assert_quick(DRAIN, || leave_another_users_child(scenario.clone(), "").1);
     }
 }
@@ -68,7 +66,7 @@ fn a_child_of_another_user_is_said_to_be_not_signalled() {
     if !is_root() {
         return skip("only root can become another user");
     }
-    for scenario in both() {
+    for scenario in contained() {
         assert_refused(&leave_another_users_child(scenario, "").0);
     }
 }
@@ -96,7 +94,7 @@ fn those_beside_a_child_of_another_user_are_killed() {
     if !is_root() {
         return skip("only root can become another user");
     }
-    for scenario in both() {
+    for scenario in contained() {
         let (finished, elapsed) = leave_another_users_child(scenario, "fork [ forever ]");
         assert_refused(&finished);
         assert!(elapsed >= DRAIN, "{elapsed:?}");

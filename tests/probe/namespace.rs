@@ -75,6 +75,13 @@ pub fn mount_proc(options: &str) {
     mount(c"proc", c"/proc", Some(c"proc"), 0, Some(&c_string(options)));
 }
 
+/// By what is there to restore a checkpoint.
+pub fn wrap_pids(after: i32) {
+    let highest = fs::read_to_string("/proc/sys/kernel/pid_max").expect("/proc");
+    let highest: i32 = highest.trim().parse().expect("a number");
+    fs::write("/proc/sys/kernel/ns_last_pid", (highest - after).to_string()).expect("ours");
+}
+
 /// An empty file system over `place`: nothing is there any more.
 pub fn hide(place: &str) {
     mount(c"none", &c_string(place), Some(c"tmpfs"), 0, None);

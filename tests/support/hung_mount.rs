@@ -13,8 +13,8 @@ use super::{DEADLINE, Directory};
 /// `FUSE_INIT` of linux/fuse.h, the only request that is answered.
 const INIT: u32 = 26;
 
-/// Mounted for the thread that made it, and for what that starts. Whoever asks anything of it waits,
-/// in a way that SIGKILL does not end, until it is dropped.
+/// Mounted for the thread that made it, and for what that starts. Whoever asks anything of it
+/// waits, in a way that SIGKILL does not end, until it is dropped.
 pub struct HungMount {
     place: Directory,
     asked: Receiver<u32>,

@@ -20,7 +20,6 @@ fn it_reaps_what_others_leave_and_exits_0_on_term_and_int() {
 }
 
 #[test]
-#[ignore = "needs a command line that tells whether --drain was given"]
 fn it_asks_nobody_to_end() {
     let others = "block-all fork [ say ready until 10 ]";
     let scenario = Scenario::plain().prepare(others).options("--pause");
@@ -49,7 +48,6 @@ fn it_holds_nothing() {
 }
 
 #[test]
-#[ignore = "needs --pause with --drain"]
 fn with_a_drain_what_entered_is_asked_and_waited_for_and_no_longer() {
     if !is_root() {
         return skip("only root can enter another PID namespace");

@@ -98,7 +98,7 @@ impl Broadcast {
             Self::Descendants(leaders) => match self.look_at(Detail::Existence) {
                 Ok(all) => all
                     .iter()
-                    .map(|process| process_table::signal(process.identity(), signal))
+                    .map(|process| self.signal_one(process.identity(), signal))
                     .fold(Ok(()), Result::and),
                 Err(_) => signal_groups(leaders, signal),
             },

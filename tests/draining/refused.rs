@@ -150,7 +150,7 @@ fn a_command_that_the_kernel_holds_does_not_hold_the_container() {
 }
 
 #[test]
-#[ignore = "needs the warning of what does not end"]
+#[ignore = "firstmate does not yet say why a command does not end"]
 fn a_command_that_waits_for_its_vfork_is_said_to_be_held_by_the_kernel() {
     let running = Scenario::container().options("-t 4s").probe("say ready vfork").start().ready();
     let main = running.init.child();

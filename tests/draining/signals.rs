@@ -64,7 +64,6 @@ fn a_shell_on_a_terminal_of_its_own_that_ignores_sigterm_is_hung_up() {
 }
 
 #[test]
-#[ignore = "needs --drain-signal"]
 fn a_signal_that_the_user_gives_holds_for_all() {
     let programs =
         Programs::new(&[("prog", "catch 3 catch 15 catch 10 say ready until-caught 10")]);
@@ -78,7 +77,6 @@ fn a_signal_that_the_user_gives_holds_for_all() {
 }
 
 #[test]
-#[ignore = "needs --drain-signal"]
 fn nobody_is_asked_with_none_until_sigkill() {
     let programs = Programs::new(&[
         ("helper", "catch 15 say ready until-caught 15 say helper"),

@@ -6,7 +6,6 @@ use super::{Programs, both, stopped};
 use crate::support::Scenario;
 
 #[test]
-#[ignore = "needs --stop-timeout"]
 fn a_program_in_the_foreground_of_a_script_with_a_trap_is_saved() {
     // The trap waits for it; when the script is killed, it is asked.
     let prog = "catch 15 say ready await-caught-with-timer 15 say saving sleep-ms 1800 say saved";
@@ -22,7 +21,6 @@ fn a_program_in_the_foreground_of_a_script_with_a_trap_is_saved() {
 }
 
 #[test]
-#[ignore = "needs --stop-timeout"]
 fn a_helper_that_may_have_been_told_is_asked_after_five_seconds_at_most() {
     let helper = "catch 15 say ready await-caught-with-timer 15 say saved";
     let programs = Programs::new(&[
@@ -40,7 +38,6 @@ fn a_helper_that_may_have_been_told_is_asked_after_five_seconds_at_most() {
 }
 
 #[test]
-#[ignore = "needs --stop-timeout"]
 fn whoever_ignores_all_is_gone_within_that_time() {
     for (main, after) in [
         // A command; what it leaves too; and with something to run after them.
@@ -63,7 +60,6 @@ fn whoever_ignores_all_is_gone_within_that_time() {
 }
 
 #[test]
-#[ignore = "needs --stop-timeout"]
 fn the_drain_may_last_to_its_end_however_early_the_command_has_exited() {
     // Far beyond the part of it that would be the drain's.
     let left = "daemon [ catch 15 say ready await-caught 15 sleep-ms 3500 say saved ]";
@@ -77,7 +73,6 @@ fn the_drain_may_last_to_its_end_however_early_the_command_has_exited() {
 }
 
 #[test]
-#[ignore = "needs --stop-timeout"]
 fn after_an_end_that_nobody_asked_for_the_drain_is_its_own_value() {
     let left = "daemon [ block-all forever ]";
     let scenario = Scenario::container().options("--stop-timeout 10m --drain 500ms");
@@ -88,7 +83,6 @@ fn after_an_end_that_nobody_asked_for_the_drain_is_its_own_value() {
 }
 
 #[test]
-#[ignore = "needs --stop-timeout"]
 fn values_that_do_not_fit_are_bad_input_with_the_sum() {
     for (options, parts) in [
         ("--stop-timeout 3s -t 5s", &["3s", "5s"][..]),

@@ -135,7 +135,6 @@ fn where_the_drain_has_no_limit_it_has_five_seconds() {
 }
 
 #[test]
-#[ignore = "needs a command line that takes --after with --drain 0"]
 fn where_there_is_no_drain_it_has_five_seconds() {
     assert_five_seconds("0");
 }

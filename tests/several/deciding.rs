@@ -59,7 +59,6 @@ fn with_the_group_as_target_all_of_the_main_commands_group_is_asked() {
 }
 
 #[test]
-#[ignore = "needs a command line that tells whether --drain was given"]
 fn a_helper_that_ignores_the_stop_does_not_hold_the_container() {
     for scenario in both() {
         let scenario = scenario
@@ -103,7 +102,6 @@ fn a_stop_command_that_still_runs_at_the_end_of_the_main_one_is_not_asked_and_ha
 }
 
 #[test]
-#[ignore = "needs a command line that tells whether --drain was given"]
 fn one_that_hangs_does_not_hold_the_container() {
     let ask = "sh -c 'trap \"\" TERM; kill -USR1 $MAINPID; sleep 1h'";
     let scenario = Scenario::container().options("--drain 1s").option("--stop-command", ask);

@@ -179,7 +179,6 @@ fn a_success_is_none_where_our_sigkill_ended_the_main_command() {
 }
 
 #[test]
-#[ignore = "needs a command line that tells --exit-when main from all"]
 fn main_a_stop_goes_to_the_main_command_alone_until_it_has_exited() {
     for scenario in both() {
         let scenario = scenario
@@ -198,7 +197,6 @@ fn main_a_stop_goes_to_the_main_command_alone_until_it_has_exited() {
 }
 
 #[test]
-#[ignore = "needs --exit-when empty"]
 fn empty_the_last_process_decides_and_a_stop_asks_what_went_into_the_background() {
     let daemon = r#"setsid sh -c "trap \"echo bye; exit\" TERM; echo ready; sleep 300 & wait" &"#;
     for (scenario, status) in both().into_iter().zip([0, 5]) {
@@ -216,7 +214,6 @@ fn empty_the_last_process_decides_and_a_stop_asks_what_went_into_the_background(
 }
 
 #[test]
-#[ignore = "needs --exit-when empty"]
 fn empty_the_end_of_the_last_process_is_the_containers() {
     for scenario in both() {
         let scenario = scenario.options("--exit-when empty -v");
@@ -230,7 +227,6 @@ fn empty_the_end_of_the_last_process_is_the_containers() {
 }
 
 #[test]
-#[ignore = "needs a command line that tells --exit-when main from all"]
 fn main_those_that_serve_it_have_the_time_of_the_drain_when_its_own_is_over() {
     for scenario in both() {
         let scenario = scenario

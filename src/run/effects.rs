@@ -22,7 +22,7 @@ use crate::supervisor::{
 };
 use crate::sys::memory::MemoryWatch;
 use crate::sys::signals::{Beside, SignalReceiver};
-use crate::sys::{descriptors, job_control, kill};
+use crate::sys::{descriptors, job_control, kill, process};
 
 /// What an init acts through. Nothing in it fails.
 pub(super) struct Effects {
@@ -151,6 +151,7 @@ impl Effects {
     /// The main command has all that we inherited, or there is none: we keep what we need.
     pub(super) fn release_inherited(&self, signals: &SignalReceiver) {
         report::reserve();
+        process::reserve_stack();
         descriptors::release_inherited([
             signals.descriptor(),
             self.memory.descriptor(),

@@ -13,6 +13,18 @@ pub fn exit(status: ExitStatus) -> ! {
     unsafe { libc::_exit(status.code().into()) }
 }
 
+/// Has the kernel map the stack as far down as we shall need it, now that it may: later a limit of
+/// address space may forbid it, which is a SIGSEGV. (A large environment takes the room that there
+/// is from the beginning.) Only a page of zeros is shown there.
+pub fn reserve_stack() {
+    const DEPTH: usize = 56 * 1024;
+    let here = 0_u8;
+    let below = (&raw const here).wrapping_sub(DEPTH);
+    // SAFETY: the stack grows down to where it is read (mmap(2), `MAP_GROWSDOWN`), and whatever is
+    // there means nothing.
+    let _ = unsafe { below.read_volatile() };
+}
+
 /// Our pid.
 #[must_use]
 pub fn own_pid() -> Pid {

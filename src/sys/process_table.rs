@@ -86,7 +86,9 @@ fn descendants(own_pid: i32) -> nix::Result<Vec<Stat>> {
         let Some(stat) = Stat::read(pid)? else { continue };
         found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         found.push(stat);
-        open.append(&mut children(pid)?);
+        let mut more = children(pid)?;
+        open.try_reserve(more.len()).map_err(|_| Errno::ENOMEM)?;
+        open.append(&mut more);
     }
     Ok(found)
 }
@@ -124,10 +126,11 @@ fn children(pid: i32) -> nix::Result<Vec<i32>> {
             }
             continue;
         };
-        let numbers = text.split(|byte| *byte == b' ').filter(|number| !number.is_empty());
-        found.extend(
-            numbers.filter_map(|number| std::str::from_utf8(number).ok()?.parse::<i32>().ok()),
-        );
+        for number in text.split(|byte| *byte == b' ').filter(|number| !number.is_empty()) {
+            let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+            found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            found.extend::<Option<i32>>(number);
+        }
     }
     Ok(found)
 }

@@ -17,8 +17,8 @@ use crate::sys::{descriptors, kill, process};
 /// So many times as long as a look has taken, no other follows between two moments of the drain.
 const REST_AFTER_LOOK: u32 = 10;
 
-/// What is made of a look takes at most so many bytes for each process.
-const ROOM: usize = 512;
+/// Pieces of memory such as what is made of a look takes.
+const PIECES: [usize; 6] = [48, 96, 192, 400, 800, 1600];
 
 /// Everyone in the container, and whom of them was asked.
 pub(super) struct Asking {
@@ -148,10 +148,7 @@ impl Asking {
     /// All processes but us, if there is memory for what is made of them: that must not fail.
     fn look(&self, signal: Signal) -> nix::Result<Vec<Process>> {
         let look = self.broadcast.look(signal)?;
-        let mut room = Vec::<u8>::new();
-        let reserved = room.try_reserve_exact(look.len().saturating_mul(ROOM));
-        std::hint::black_box(&room);
-        reserved.map(|()| look).map_err(|_| Errno::ENOMEM)
+        has_room_for(look.len()).then_some(look).ok_or(Errno::ENOMEM)
     }
 
     /// Asks those that remain, as far as it is their turn.
@@ -248,4 +245,21 @@ fn is_in(target: Target, process: &Process) -> bool {
         Target::Group(leader) => process.group == leader.as_raw(),
         Target::Everyone => true,
     }
+}
+
+/// Whether there is memory for what is made of a look at so many processes: that must not fail.
+fn has_room_for(processes: usize) -> bool {
+    let count = processes.saturating_mul(2).saturating_add(PIECES.len());
+    let mut pieces = Vec::<Vec<u8>>::new();
+    if pieces.try_reserve_exact(count).is_err() {
+        return false;
+    }
+    let has_room = PIECES.into_iter().cycle().take(count).all(|size| {
+        let mut piece = Vec::new();
+        let reserved = piece.try_reserve_exact(size).is_ok();
+        pieces.push(piece);
+        reserved
+    });
+    std::hint::black_box(&pieces);
+    has_room
 }

@@ -19,7 +19,7 @@ pub fn exit(status: ExitStatus) -> ! {
 pub fn reserve_stack() {
     const DEPTH: usize = 56 * 1024;
     let here = 0_u8;
-    let below = (&raw const here).wrapping_sub(DEPTH);
+    let below = std::hint::black_box(&raw const here).wrapping_sub(DEPTH);
     // SAFETY: the stack grows down to where it is read (mmap(2), `MAP_GROWSDOWN`), and whatever is
     // there means nothing.
     let _ = unsafe { below.read_volatile() };

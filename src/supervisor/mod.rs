@@ -16,7 +16,7 @@
 //!   --before      commands    the rest     --after
 //! ```
 //!
-//! That a stop was asked for is a fact beside that, with a clock of its own ([`Stop`]): it is held
+//! That a stop was asked for is a fact beside that, with a clock of its own (`stopping.rs`): it is held
 //! for `--stop-delay`, goes out once to each command, and ends in SIGKILL. When the end is decided
 //! and other commands still run, they are asked in the same way, whoever has asked for the end. When
 //! none is left, the drain asks the remaining processes (see [`charges`] for whom and when).

@@ -212,7 +212,7 @@ fn an_interrupt_that_everybody_survives_is_forgotten() {
     story.0 = story.0.clone().interactive();
     assert_eq!(story.at(1).signal(Signal::INT), [ask(Signal::INT)]);
     assert_eq!(story.0.phase(), Phase::Stopping);
-    assert_eq!(story.at(4).on(Event::CheckDeadline), []);
+    assert_eq!(story.at(4).on(Event::CheckDeadline), [Action::ForgetAsked]);
     assert_eq!((story.0.phase(), story.0.deadline()), (Phase::Running, None));
     assert_eq!(story.signal(Signal::TERM), [ask(Signal::TERM)], "begins anew");
 

@@ -75,6 +75,11 @@ impl Asking {
         self.broadcast.add(leader);
     }
 
+    /// Of what came before the main command.
+    pub(super) fn forget_pidfds(&mut self) {
+        self.broadcast.forget_pidfds();
+    }
+
     /// A child has ended, maybe by our SIGKILL.
     pub(super) fn ended(&mut self, pid: Pid, termination: Termination, by_us: bool) {
         self.broadcast.remove(pid);

@@ -114,7 +114,6 @@ impl Effects {
     pub(super) fn next_executed(&mut self) -> Option<Event> {
         let executed = self.commands.next_executed()?;
         if let Event::Executed(id, pid) = executed {
-            self.asking.started(pid);
             let program = self.commands.all().get(id).map(Command::program).unwrap_or_default();
             if id == MAIN {
                 self.main_has_started(pid);
@@ -148,8 +147,14 @@ impl Effects {
         Some(self.memory.new_kills()).filter(|kills| *kills > 0).map(Event::OutOfMemory)
     }
 
+    /// A command is our child.
+    pub(super) fn started(&mut self, pid: Pid) {
+        self.asking.started(pid);
+    }
+
     /// The main command has all that we inherited, or there is none: we keep what we need.
-    pub(super) fn release_inherited(&self, signals: &SignalReceiver) {
+    pub(super) fn release_inherited(&mut self, signals: &SignalReceiver) {
+        self.asking.forget_pidfds();
         report::reserve();
         process::reserve_stack();
         descriptors::release_inherited([

@@ -144,7 +144,7 @@ fn assemble(
     let log_level = config.log_level;
     let commands = Commands::new(config, inherited, credentials);
     let effects = Effects::new(commands, job, memory, end_report, asking, log_level);
-    let container = Loop::new(supervisor, signals, effects, reap_level);
+    let mut container = Loop::new(supervisor, signals, effects, reap_level);
     if holds {
         log::set_max_level(log_level);
         container.release_inherited();

@@ -147,7 +147,7 @@ impl<'signals> Loop<'signals> {
     }
 
     /// The main command has all that we inherited, or there is none.
-    pub(super) fn release_inherited(&self) {
+    pub(super) fn release_inherited(&mut self) {
         self.effects.release_inherited(self.signals);
     }
 
@@ -167,6 +167,9 @@ impl<'signals> Loop<'signals> {
                 let event = self.effects.perform(action, phase);
                 if let Some(Event::Started(MAIN, _)) = event {
                     self.effects.release_inherited(self.signals);
+                }
+                if let Some(Event::Started(_, pid)) = event {
+                    self.effects.started(pid);
                 }
                 self.events.extend(event);
             }

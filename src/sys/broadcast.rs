@@ -42,11 +42,21 @@ impl Broadcast {
         }
     }
 
-    /// A command has executed its program, and may lead a process group.
+    /// A command was started, and leads a process group.
     pub fn add(&mut self, leader: Pid) {
         if let Self::Descendants(leaders) = self {
             let pidfd = (!process_table::is_usable()).then(|| kill::pidfd(leader).ok()).flatten();
             leaders.push(Leader { pid: leader, pidfd, reaped: false });
+        }
+    }
+
+    /// Before all descriptors are closed that are not named.
+    pub fn forget_pidfds(&mut self) {
+        if let Self::Descendants(leaders) = self {
+            leaders.retain(|leader| !leader.reaped);
+            for leader in leaders {
+                leader.pidfd = None;
+            }
         }
     }
 

@@ -199,7 +199,7 @@ impl fmt::Display for Sentence<'_> {
                 ),
                 Some(Leftovers { refused, .. }) => {
                     let after = Seconds(after);
-                    let text = format_args!(
+                    let text = format!(
                         "left {after} after SIGTERM; {refused} of them cannot be signalled"
                     );
                     self.remaining(f, &text)

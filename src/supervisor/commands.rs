@@ -52,6 +52,8 @@ pub(super) struct Child {
     pub(super) continued: bool,
     /// The signal by which it was asked to exit, or that the stop command stands for.
     pub(super) asked: Option<Signal>,
+    /// The stop command asks it, and it alone: its process group has heard of nothing.
+    pub(super) asked_by_command: bool,
     /// How long after that our SIGKILL went out.
     pub(super) killed: Option<Duration>,
 }
@@ -163,6 +165,7 @@ impl Supervisor {
                 tstp_sent: None,
                 continued: false,
                 asked: None,
+                asked_by_command: false,
                 killed: None,
             });
         }

@@ -352,9 +352,16 @@ impl Supervisor {
         }
         match (self.waiting(|role| role == Role::After), self.decided) {
             (Some(next), _) => out.push(Action::Start(next)),
-            (None, Some(status)) => self.exit(status, out),
+            (None, Some(status)) => self.exit_after_all(status, out),
             (None, None) => {}
         }
+    }
+
+    /// Whatever the commands after all others have left does not outlive us: as PID 1 the kernel
+    /// sees to that.
+    fn exit_after_all(&mut self, status: ExitStatus, out: &mut Vec<Action>) {
+        out.push(Action::Kill(Target::Everyone));
+        self.exit(status, out);
     }
 
     /// The time of the commands after all others is over.
@@ -367,7 +374,7 @@ impl Supervisor {
             }
         }
         if let Some(status) = self.decided {
-            self.exit(status, out);
+            self.exit_after_all(status, out);
         }
     }
 

@@ -150,6 +150,7 @@ impl Supervisor {
         if let Some(command) = stop_command {
             for (_, main) in self.children_mut().filter(|(role, _)| *role == Role::Main) {
                 main.asked = Some(stop.signal.signal);
+                main.asked_by_command = true;
                 out.push(Action::AskedByCommand(main.pid));
             }
             out.push(Action::Start(command));
@@ -203,7 +204,7 @@ impl Supervisor {
         let Some((_, main)) = self.children_mut().find(|(role, _)| *role == Role::Main) else {
             return;
         };
-        main.asked = None;
+        (main.asked, main.asked_by_command) = (None, false);
         out.tell(Notice::StopCommandFailed(stop.signal.signal));
         if self.policy.stop_everyone {
             self.ask_everyone(stop.signal, now, out);
@@ -309,11 +310,12 @@ impl Supervisor {
         for (role, child) in self.children_mut() {
             if child.asked.is_some() || role == Role::Stop {
                 child.killed = Some(after);
-                let target = match role {
-                    Role::Stop => placement.job(child.pid),
-                    Role::Main | Role::With { .. } | Role::Before | Role::After => {
-                        child.target(forward_to)
-                    }
+                let target = if role == Role::Stop {
+                    placement.job(child.pid)
+                } else if child.asked_by_command {
+                    Target::Process(child.pid)
+                } else {
+                    child.target(forward_to)
                 };
                 if !to_everyone {
                     out.push(Action::Kill(target));

@@ -138,3 +138,24 @@ fn where_the_drain_has_no_limit_it_has_five_seconds() {
 fn where_there_is_no_drain_it_has_five_seconds() {
     assert_five_seconds("0");
 }
+
+#[test]
+fn what_it_leaves_does_not_outlive_the_container() {
+    for scenario in both() {
+        for main in ["exit 3", "block-all kill-parent 15 forever"] {
+            let finished = scenario
+                .clone()
+                .options("-t 50ms")
+                .hook("--after", "daemon [ block-all forever ] say after")
+                .probe(main)
+                .run();
+            // Its output ends only when whoever holds it has ended.
+            let status = if main == "exit 3" { 3 } else { 137 };
+            assert_eq!(
+                (finished.status, finished.stdout),
+                (status, vec!["after".to_owned()]),
+                "{main}"
+            );
+        }
+    }
+}

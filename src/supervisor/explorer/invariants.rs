@@ -189,10 +189,13 @@ impl World {
             event,
             Event::Signaled(Received { signal: Signal::INT, from: Sender::Kernel, .. })
         ) && self.supervisor.phase() == Phase::Draining;
+        // Whatever the commands after all others have left.
+        let last = matches!(self.supervisor.life, Life::Finishing { .. })
+            && matches!(actions, [.., Action::Kill(Target::Everyone), Action::Finish(_)]);
         for action in actions {
             let Action::Kill(to) = action else { continue };
             assert!(
-                sweeps || typed || (event == Event::CheckDeadline && due),
+                sweeps || typed || last || (event == Event::CheckDeadline && due),
                 "SIGKILL before its time\n{}",
                 context()
             );

@@ -48,6 +48,10 @@ fn kills(id: CommandId) -> Action {
     Action::Kill(Target::Process(pid(id)))
 }
 
+fn kills_everyone() -> Action {
+    Action::Kill(Target::Everyone)
+}
+
 fn kills_group(id: CommandId) -> Action {
     Action::Kill(Target::Group(pid(id)))
 }
@@ -114,7 +118,7 @@ fn a_command_that_survives_another_has_a_limited_time() {
         story.exits(1, 137);
         assert_eq!(story.on(Event::NoChildren), [Action::Start(2)]);
         story.on(Event::Started(2, pid(2)));
-        assert_eq!(story.exits(2, 0), [finish(7)]);
+        assert_eq!(story.exits(2, 0), [kills_everyone(), finish(7)]);
     }
 }
 
@@ -279,6 +283,16 @@ fn a_stop_command_that_hangs_is_killed_with_the_command() {
 }
 
 #[test]
+fn who_shares_the_group_of_a_command_that_a_stop_command_asked_is_not_killed_unasked() {
+    let policy = Policy { forward_to: ForwardTo::Group, ..stopping_in(5) };
+    let mut story = Story::of(policy, &[Role::Stop]);
+    story.signal(Signal::TERM);
+    story.on(Event::Started(1, pid(1)));
+    story.exits(1, 0);
+    assert_eq!(story.at(5).on(Event::CheckDeadline), [kills(0)]);
+}
+
+#[test]
 fn what_comes_after_has_the_drain_time_in_all() {
     let mut story = Story::of(Policy::default(), &[Role::After, Role::After]);
     story.exits(0, 3);
@@ -287,7 +301,10 @@ fn what_comes_after_has_the_drain_time_in_all() {
     assert_eq!(story.signal(Signal::TERM), [to(1, Signal::TERM)]);
     assert_eq!(story.at(12).exits(1, 8), [Action::Start(2)]);
     story.on(Event::Started(2, pid(2)));
-    assert_eq!(story.at(15).on(Event::CheckDeadline), [kills_group(2), finish(3)]);
+    assert_eq!(
+        story.at(15).on(Event::CheckDeadline),
+        [kills_group(2), kills_everyone(), finish(3)]
+    );
 }
 
 #[test]

@@ -88,11 +88,11 @@ fn every_decision_is_made_without_allocating() {
         let rest = [
             Event::Suspended(main, Signal::TSTP),
             Event::Continued(main),
-            Event::CheckDeadline,
+            Event::CheckDeadline(Duration::ZERO),
             exited(Pid::from_raw(8).expect("a pid")),
             exited(main),
             Event::ChildrenLeft { died: false },
-            Event::CheckDeadline,
+            Event::CheckDeadline(Duration::ZERO),
             Event::NoChildren,
         ];
         let (mut now, mut actions) = (Duration::ZERO, 0);

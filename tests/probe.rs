@@ -22,7 +22,7 @@ use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Before Rust's own start-up, which would ignore SIGPIPE and open /dev/null on a closed 0, 1 or 2:
 /// what the probe reports is what it was started with.
@@ -143,11 +143,13 @@ impl Steps {
             }
             // Such children, up to the limit of processes.
             "fill" => while child_that_waits() > 0 {},
-            // Sixteen times a child and an exit, and the child does the same, for ever: no pid is
+            // COUNT times a child and an exit, and the child does the same, for ever: no pid is
             // there for long.
-            "bomb" => bomb(false),
+            "bomb" => bomb(self.number(), false),
             // The same, each in a session of its own.
-            "bomb-of-sessions" => bomb(true),
+            "bomb-of-sessions" => bomb(self.number(), true),
+            // COUNT: children that take all of the processors, for a minute.
+            "busy" => busy(self.number()),
             // Waits for the child that was made last and tells how it ended.
             "wait-last" => wait_for(self.last_child),
             // Waits until there is a process with this pid.
@@ -487,9 +489,19 @@ fn child_that_waits() -> i32 {
     }
 }
 
-fn bomb(in_sessions: bool) {
+fn busy(count: i32) {
+    for _ in 0..count {
+        if unsafe { libc::fork() } == 0 {
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(60) {}
+            unsafe { libc::_exit(0) };
+        }
+    }
+}
+
+fn bomb(count: i32, in_sessions: bool) {
     // Here, not in who starts it: once it has begun, the limit of processes is everybody's.
-    for _ in 1..16 {
+    for _ in 1..count {
         if unsafe { libc::fork() } <= 0 {
             break;
         }

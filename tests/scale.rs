@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Process, Running, Scenario, wait_until};
+use crate::support::{Process, Running, Scenario, Tracer, wait_until};
 
 #[test]
 fn twenty_thousand_orphans_are_reaped_among_a_thousand_live_children() {
@@ -14,6 +14,32 @@ fn twenty_thousand_orphans_are_reaped_among_a_thousand_live_children() {
         running.signal(15);
         assert_eq!(running.finish().status, 128 + 15);
     }
+}
+
+#[test]
+fn however_many_have_died_signals_are_looked_at_in_between() {
+    let steps = "block-all say ready await 10 orphans 300 say made forever";
+    let running = Scenario::container().probe(steps).start().ready();
+    let main = running.init.child();
+    running.init.wait_until_idle();
+    running.init.signal(libc::SIGSTOP);
+    wait_until("a stopped firstmate", || running.init.state() == Some('T'));
+    main.signal(libc::SIGUSR1);
+    running.stdout.expect("made");
+    wait_until("the dead", || running.init.zombies() == 300);
+    let mut tracer = Tracer::seize(running.init);
+    running.init.signal(libc::SIGCONT);
+    let (mut in_a_row, mut most) = (0, 0);
+    while running.init.zombies() > 0 {
+        tracer.step();
+        let reaps = running.init.system_call() == Some(libc::SYS_waitid);
+        in_a_row = if reaps { in_a_row + 1 } else { 0 };
+        most = most.max(in_a_row);
+    }
+    tracer.let_go();
+    running.signal(libc::SIGKILL);
+    // Each call stops at its beginning and at its end; and the main command is asked by itself.
+    assert!((100..=2 * 65).contains(&most), "{most} stops");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Directory, Freezer, Lease, Process, Running, Scenario, is_root, probe, skip,
+    Cgroup, Directory, Freezer, Lease, Process, Running, Scenario, is_root, probe, skip,
     until_quick_enough, untimed, wait_until,
 };
 
@@ -276,6 +276,56 @@ fn a_container_that_was_frozen_for_longer_than_its_grace_period_still_gets_the_r
         assert!(thawed.elapsed() >= rest, "{:?} of {rest:?}", thawed.elapsed());
         true
     });
+}
+
+#[test]
+fn a_frost_kills_nobody_however_short_the_grace_period() {
+    let Some(freezer) = Freezer::new() else { return skip("no freezer cgroup to change") };
+    until_quick_enough(|| {
+        let running = Scenario::container()
+            .options("-t 500ms")
+            .probe("block-all say ready await 15 say asked await 10 sleep-ms 250 exit 5")
+            .start()
+            .ready();
+        let main = main_child(&running);
+        let asked = Instant::now();
+        running.signal(libc::SIGTERM);
+        running.stdout.expect("asked");
+        std::thread::sleep(Duration::from_millis(350));
+        freezer.freeze(&[running.init, main]);
+        let was_in_time = asked.elapsed() < Duration::from_millis(450);
+        main.signal(libc::SIGUSR1);
+        std::thread::sleep(Duration::from_millis(3_500));
+        // What was left of the sleep is slept now, and the short one follows.
+        let thawed = Instant::now();
+        freezer.thaw();
+        let status = running.finish().status;
+        let was_quick = was_in_time && thawed.elapsed() < Duration::from_millis(280);
+        assert!(!was_quick || status == 5, "{status}");
+        was_quick
+    });
+}
+
+#[test]
+fn a_grace_period_is_not_stretched_by_a_lack_of_processor_time() {
+    let Some(cgroup) = Cgroup::with_cpu_quota(3) else {
+        return skip("no cgroup with a quota of the processors can be made");
+    };
+    let grace = Duration::from_secs(5);
+    let running =
+        Scenario::container().options("-t 5s").probe("block-all busy 4 say ready forever");
+    let running = running.start().ready();
+    let main = main_child(&running);
+    for process in main.children().into_iter().chain([running.init, main]) {
+        cgroup.enter(process);
+    }
+    let asked = Instant::now();
+    running.signal(libc::SIGTERM);
+    wait_until("SIGKILL", || main.state().is_none_or(|state| "XZ".contains(state)));
+    let elapsed = asked.elapsed();
+    assert!(elapsed >= grace && elapsed < grace * 8 / 5, "{elapsed:?}");
+    drop(cgroup);
+    assert_eq!(running.finish().status, 137);
 }
 
 #[test]

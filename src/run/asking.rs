@@ -2,7 +2,7 @@
 //! charge.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -12,7 +12,7 @@ use crate::status::{Leftovers, Termination};
 use crate::supervisor::charges::{Charges, NextLook, Plan, Waiting};
 use crate::supervisor::{DrainSignals, Moment, Target};
 use crate::sys::broadcast::Broadcast;
-use crate::sys::{descriptors, kill, process};
+use crate::sys::{clock, descriptors, kill, process};
 
 /// So many times as long as a look has taken, no other follows between two moments of the drain.
 const REST_AFTER_LOOK: u32 = 10;
@@ -34,9 +34,11 @@ pub(super) struct Asking {
     /// What another look before the next moment is worth its price for.
     next: NextLook,
     /// But none before that.
-    next_look: Option<Instant>,
+    next_look: Duration,
     /// The moment of a look that has failed, and is to be had again.
     missed: Option<Moment>,
+    /// A look of the drain has worked.
+    has_looked: bool,
     /// A signal went to a whole group or to everyone: it may have reached who remains.
     asked_many: bool,
 }
@@ -65,8 +67,9 @@ impl Asking {
             unseen: Vec::with_capacity(2 * commands + 2),
             children: BTreeSet::new(),
             next: NextLook::default(),
-            next_look: None,
+            next_look: Duration::ZERO,
             missed: None,
+            has_looked: false,
             asked_many: false,
         }
     }
@@ -164,10 +167,10 @@ impl Asking {
         if missed.is_none() && moment == Moment::Newcomers && !self.is_worth_a_look() {
             return asked;
         }
-        let begun = Instant::now();
+        let begun = monotonic();
         let look = self.look(signals.signal);
-        let took = begun.elapsed();
-        self.next_look = Some(begun + took.saturating_mul(REST_AFTER_LOOK + 1));
+        let took = monotonic().saturating_sub(begun);
+        self.next_look = begun.saturating_add(took.saturating_mul(REST_AFTER_LOOK + 1));
         let look = match look {
             Ok(look) => look,
             Err(error) => {
@@ -203,7 +206,7 @@ impl Asking {
         if !done.is_empty() {
             charges.asked(&look, |process| done.get(&process.identity()).copied());
         }
-        if moment == Moment::First {
+        if !std::mem::replace(&mut self.has_looked, true) {
             // Nothing is known of them; as long as they are not reaped, their pids are theirs.
             for pid in self.broadcast.hidden_children(&look) {
                 let _ = kill::process(pid, signals.signal.into());
@@ -214,7 +217,7 @@ impl Asking {
     }
 
     fn is_worth_a_look(&self) -> bool {
-        if self.next_look.is_some_and(|next| Instant::now() < next) {
+        if monotonic() < self.next_look {
             return false;
         }
         let Some(children) = self.broadcast.own_children() else { return true };
@@ -239,9 +242,14 @@ impl Asking {
             self.unseen.push((Target::Everyone, signal));
         } else {
             self.missed = Some(moment);
-            self.next_look = None;
+            self.next_look = Duration::ZERO;
         }
     }
+}
+
+/// Zero where it cannot be read.
+fn monotonic() -> Duration {
+    clock::monotonic().unwrap_or_default()
 }
 
 fn is_in(target: Target, process: &Process) -> bool {

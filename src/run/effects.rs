@@ -105,6 +105,11 @@ impl Effects {
         self.commands.start(id, &mut self.job)
     }
 
+    /// How many commands there are.
+    pub(super) fn commands(&self) -> usize {
+        self.commands.all().len()
+    }
+
     /// What else to wait for.
     pub(super) fn beside(&self) -> Beside<'_> {
         Beside { memory: self.memory.events(), exec: self.commands.exec() }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use log::Level;
 
@@ -10,15 +11,18 @@ use super::log_once::{Failure, LogOnce};
 use crate::process::Pid;
 use crate::signal::Signal;
 use crate::status::{ExitStatus, Termination};
-use crate::supervisor::{Action, Event, MAIN, Supervisor};
-use crate::sys::clock::ActiveClock;
+use crate::supervisor::{Action, Clock, Event, MAIN, Supervisor};
+use crate::sys::clock;
 use crate::sys::reap::{self, Reap};
 use crate::sys::signals::SignalReceiver;
+
+/// How many children one turn reaps.
+const MOST_REAPED: usize = 64;
 
 /// The supervisor, when and of what it hears, and what does what it says.
 pub(super) struct Loop<'signals> {
     supervisor: Supervisor,
-    clock: ActiveClock,
+    clock: Clock,
     signals: &'signals mut SignalReceiver,
     /// Both are empty between two events, and kept so that the path of signals allocates nothing.
     events: VecDeque<Event>,
@@ -39,7 +43,7 @@ impl<'signals> Loop<'signals> {
             events: VecDeque::with_capacity(supervisor.most_actions()),
             actions: Vec::with_capacity(supervisor.most_actions()),
             supervisor,
-            clock: ActiveClock::start(),
+            clock: Clock::default(),
             signals,
             effects,
             reap_level,
@@ -53,23 +57,35 @@ impl<'signals> Loop<'signals> {
             while let Some(received) = self.signals.next_received() {
                 self.feed(Event::Signaled(received));
             }
-            self.reap();
-            if self.supervisor.deadline().is_some() {
-                self.feed(Event::CheckDeadline);
-            }
+            let more = self.reap();
+            self.check_deadline();
             if let Some(status) = self.effects.finish() {
                 return status;
             }
-            self.sleep();
+            self.sleep(more);
         }
     }
 
-    fn sleep(&mut self) {
+    fn check_deadline(&mut self) {
+        let now = self.clock.now(clock::monotonic());
+        if self.supervisor.deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        // A child that has died in time is not killed for being late.
+        if self.reap_commands() {
+            self.feed(Event::ChildrenLeft { died: true });
+        }
+        self.feed(Event::CheckDeadline(self.clock.due()));
+    }
+
+    /// Not at all if there is more to reap.
+    fn sleep(&mut self, more: bool) {
         // A start of which nothing could tell.
         if self.effects.beside().exec.is_none() {
             self.look_at_execs();
         }
-        let slice = self.supervisor.deadline().map(|deadline| self.clock.slice(deadline));
+        let deadline = self.supervisor.deadline();
+        let slice = if more { Some(Duration::ZERO) } else { self.clock.sleep(deadline) };
         let ready = self.signals.wait(slice, self.effects.beside());
         if ready.memory {
             self.look_at_memory();
@@ -83,11 +99,11 @@ impl<'signals> Loop<'signals> {
         }
     }
 
-    /// Until there is nothing left to reap: SIGCHLD only wakes us, any number of them may have
-    /// become one.
-    fn reap(&mut self) {
+    /// SIGCHLD only wakes us, any number of them may have become one. Whether there is more: deaths
+    /// without end must not keep us from signals.
+    fn reap(&mut self) -> bool {
         let mut died = false;
-        loop {
+        for _ in 0..MOST_REAPED {
             match reap::next() {
                 Ok(Reap::Ended(pid, termination)) => {
                     died = true;
@@ -96,24 +112,45 @@ impl<'signals> Loop<'signals> {
                 Ok(Reap::Suspended(pid, signal)) => self.feed(Event::Suspended(pid, signal)),
                 Ok(Reap::Continued(pid)) => self.feed(Event::Continued(pid)),
                 Ok(Reap::Trapped(pid, signal)) => self.detach(pid, signal),
-                Ok(Reap::Nothing) => return self.feed(Event::ChildrenLeft { died }),
+                Ok(Reap::Nothing) => {
+                    self.feed(Event::ChildrenLeft { died });
+                    return false;
+                }
                 Ok(Reap::NoChildren) => {
                     self.look_at_memory();
-                    return self.feed(Event::NoChildren);
+                    self.feed(Event::NoChildren);
+                    return false;
                 }
                 Err(error) => {
                     if self.logged.is_first(Failure::Wait) {
                         log::error!("cannot wait for children: {}", io::Error::from(error));
                     }
-                    return;
+                    return false;
                 }
             }
         }
+        // Their ends must not wait behind those of others.
+        died |= self.reap_commands();
+        self.feed(Event::ChildrenLeft { died });
+        true
+    }
+
+    /// Reaps the commands among our children that have ended; whether there was one.
+    fn reap_commands(&mut self) -> bool {
+        let mut died = false;
+        for id in 0..self.effects.commands() {
+            let Some(pid) = self.supervisor.pid(id) else { continue };
+            if let Ok(Reap::Ended(pid, termination)) = reap::child(pid) {
+                died = true;
+                self.ended(pid, termination);
+            }
+        }
+        died
     }
 
     fn ended(&mut self, pid: Pid, termination: Termination) {
         // It may be a victim of the kernel, or the parent of one.
-        if self.supervisor.main_pid() == Some(pid)
+        if self.supervisor.pid(MAIN) == Some(pid)
             || matches!(termination, Termination::Killed { signal: Signal::KILL, .. })
         {
             self.look_at_memory();
@@ -161,7 +198,8 @@ impl<'signals> Loop<'signals> {
     pub(super) fn feed(&mut self, event: Event) {
         self.events.push_back(event);
         while let Some(event) = self.events.pop_front() {
-            self.supervisor.handle(event, self.clock.now(), &mut self.actions);
+            let now = self.clock.now(clock::monotonic());
+            self.supervisor.handle(event, now, &mut self.actions);
             let phase = self.supervisor.phase();
             for action in self.actions.drain(..) {
                 let event = self.effects.perform(action, phase);

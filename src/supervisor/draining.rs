@@ -77,6 +77,13 @@ impl Drain {
         }
     }
 
+    /// The last moment that has come: those before it that were missed are in it.
+    fn latest(&self, now: Time) -> Moment {
+        let has_come = |moment: &Moment| self.time_of(*moment).is_some_and(|time| time <= now);
+        let later = [Moment::ThreeQuarters, Moment::Half].into_iter().find(has_come);
+        later.map_or(self.next, |later| later.max(self.next))
+    }
+
     /// This moment has been: what comes next.
     fn passed(&mut self, moment: Moment, now: Time) {
         let next = match moment {
@@ -232,9 +239,19 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn drain_time_is_up(&mut self, mut drain: Drain, now: Time, out: &mut Vec<Action>) {
-        let is_due = |time: Option<Time>| time.is_some_and(|time| time <= now);
-        if drain.give_up.is_some() {
+    pub(super) fn drain_time_is_up(
+        &mut self,
+        mut drain: Drain,
+        due: Time,
+        now: Time,
+        out: &mut Vec<Action>,
+    ) {
+        let is_due = |time: Option<Time>| time.is_some_and(|time| time <= due);
+        let has_come = |time: Option<Time>| time.is_some_and(|time| time <= now);
+        if let Some(give_up) = drain.give_up {
+            if give_up > due {
+                return;
+            }
             out.tell(Notice::Abandoned);
             return self.conclude_drain(now, out);
         }
@@ -248,9 +265,9 @@ impl Supervisor {
             }
             return self.kill_remaining(drain, now, out);
         }
-        if is_due(drain.at) {
-            self.ask_remaining(drain, drain.next, now, out);
-        } else if is_due(drain.look) {
+        if has_come(drain.at) {
+            self.ask_remaining(drain, drain.latest(now), now, out);
+        } else if has_come(drain.look) {
             self.ask_remaining(drain, Moment::Newcomers, now, out);
         }
     }

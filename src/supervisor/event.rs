@@ -1,6 +1,6 @@
 //! What the supervisor is told.
 
-use super::CommandId;
+use super::{CommandId, Time};
 use crate::process::Pid;
 use crate::signal::{Received, Signal};
 use crate::status::{ExitStatus, Termination};
@@ -47,6 +47,7 @@ pub enum Event {
     /// SIGKILL was refused: none of those that it was for is ours to signal.
     NotKilled,
     /// Time has passed, maybe as much as [`Supervisor::deadline`](super::Supervisor::deadline)
-    /// says.
-    CheckDeadline,
+    /// says. Whoever is to be killed had until this time, which is now, or earlier after a late sleep
+    /// ([`Clock::due`](super::Clock::due)).
+    CheckDeadline(Time),
 }

@@ -24,6 +24,7 @@
 
 mod actions;
 pub mod charges;
+mod clock;
 mod commands;
 mod draining;
 mod event;
@@ -38,6 +39,7 @@ mod tests;
 use std::time::Duration;
 
 pub use actions::{Action, DrainSignals, Ending, Moment, Notice, Target};
+pub use clock::Clock;
 use commands::{Command, State};
 pub use commands::{CommandId, MAIN};
 use draining::Drain;
@@ -144,10 +146,10 @@ impl Supervisor {
         }
     }
 
-    /// The main child's pid until it is reaped.
+    /// The pid of a command's child until it is reaped.
     #[must_use]
-    pub fn main_pid(&self) -> Option<Pid> {
-        self.main().map(|main| main.pid)
+    pub fn pid(&self, command: CommandId) -> Option<Pid> {
+        self.commands.get(command)?.child().map(|child| child.pid)
     }
 
     /// Whether this is the pid of a command that is not reaped yet.
@@ -197,9 +199,9 @@ impl Supervisor {
             Event::NoChildren => self.no_children(now, out),
             Event::NobodyLeft => self.nobody_left(out),
             Event::NotKilled => self.not_killed(now),
-            Event::CheckDeadline => {
+            Event::CheckDeadline(due) => {
                 if self.deadline().is_some_and(|deadline| deadline <= now) {
-                    self.time_is_up(now, out);
+                    self.time_is_up(due, now, out);
                 }
             }
         }

@@ -277,12 +277,13 @@ impl Supervisor {
         self.policy.rewrite.apply(signal.into()).unwrap_or(signal.into())
     }
 
-    pub(super) fn time_is_up(&mut self, now: Time, out: &mut Vec<Action>) {
-        let is_due = |time: Option<Time>| time.is_some_and(|time| time <= now);
+    pub(super) fn time_is_up(&mut self, due: Time, now: Time, out: &mut Vec<Action>) {
+        let is_due = |time: Option<Time>| time.is_some_and(|time| time <= due);
+        let has_come = |time: Option<Time>| time.is_some_and(|time| time <= now);
         match self.life {
             Life::Preparing | Life::Running => {
                 let Some(stop) = self.stop else { return };
-                if is_due(stop.held) {
+                if has_come(stop.held) {
                     self.send_stop(now, out);
                 } else if is_due(stop.give_up) {
                     self.give_up(now, out);
@@ -292,9 +293,9 @@ impl Supervisor {
                     self.forget_interrupt(out);
                 }
             }
-            Life::Draining(drain) => self.drain_time_is_up(drain, now, out),
-            Life::Finishing { .. } => self.cut_short(out),
-            Life::Done => {}
+            Life::Draining(drain) => self.drain_time_is_up(drain, due, now, out),
+            Life::Finishing { until } if until <= due => self.cut_short(out),
+            Life::Finishing { .. } | Life::Done => {}
         }
     }
 

@@ -49,6 +49,10 @@ impl Story {
         actions
     }
 
+    fn check_deadline(&mut self) -> Vec<Action> {
+        self.on(Event::CheckDeadline(self.1))
+    }
+
     fn signal(&mut self, signal: Signal) -> Vec<Action> {
         self.on(Event::Signaled(signal.into()))
     }
@@ -56,7 +60,7 @@ impl Story {
     /// Whether SIGKILL goes to everyone at this time, after what else is due.
     fn drained_to_the_end(&mut self) -> bool {
         let kills = |actions: Vec<Action>| actions.contains(&kill(Target::Everyone));
-        (0..4).any(|_| kills(self.on(Event::CheckDeadline)))
+        (0..4).any(|_| kills(self.check_deadline()))
     }
 
     fn ends(&mut self) -> Vec<Action> {
@@ -98,6 +102,29 @@ fn a_command_that_ends_alone_ends_the_container() {
 }
 
 #[test]
+fn after_a_late_sleep_all_are_asked_before_sigkill() {
+    let mut story = Story::new(Policy::default(), JobControl::Absent);
+    story.ends();
+    story.signal(Signal::TERM);
+    story.on(LEFT);
+    let late = Event::CheckDeadline(seconds(1));
+    assert_eq!(story.at(6).on(late), [remaining(Moment::ThreeQuarters, Duration::ZERO)]);
+    assert_eq!(story.on(late), []);
+    assert_eq!(story.check_deadline(), [kill(Target::Everyone)]);
+    assert_eq!(story.at(8).on(late), [], "SIGKILL has its time too");
+    assert_eq!(story.check_deadline(), [finish(4)]);
+}
+
+#[test]
+fn a_grace_period_that_ended_in_a_late_sleep_is_over_a_little_later() {
+    let policy = Policy { kill_after: Some(seconds(2)), ..Policy::default() };
+    let mut story = Story::new(policy, JobControl::Absent);
+    story.signal(Signal::TERM);
+    assert_eq!(story.at(3).on(Event::CheckDeadline(seconds(1))), []);
+    assert_eq!(story.on(Event::CheckDeadline(seconds(2))), [kill(Target::Process(MAIN))]);
+}
+
+#[test]
 fn what_remains_is_asked_then_killed_and_at_last_left() {
     let mut story = Story::new(Policy::default(), JobControl::Absent);
     story.ends();
@@ -106,20 +133,17 @@ fn what_remains_is_asked_then_killed_and_at_last_left() {
     assert_eq!(story.0.deadline(), Some(seconds(10) + pause));
     story.1 += pause;
     let half = Duration::from_millis(2400);
-    assert_eq!(story.on(Event::CheckDeadline), [remaining(Moment::First, half)]);
+    assert_eq!(story.check_deadline(), [remaining(Moment::First, half)]);
     assert_eq!(story.0.deadline(), Some(seconds(10) + pause * 2), "newcomers");
     story.1 += pause;
-    assert_eq!(
-        story.on(Event::CheckDeadline),
-        [remaining(Moment::Newcomers, half.saturating_sub(pause))]
-    );
+    assert_eq!(story.check_deadline(), [remaining(Moment::Newcomers, half.saturating_sub(pause))]);
     story.1 = Duration::from_millis(12_500);
-    assert_eq!(story.on(Event::CheckDeadline), [remaining(Moment::Half, Duration::ZERO)]);
+    assert_eq!(story.check_deadline(), [remaining(Moment::Half, Duration::ZERO)]);
     story.1 = Duration::from_millis(13_750);
-    assert_eq!(story.on(Event::CheckDeadline), [remaining(Moment::ThreeQuarters, Duration::ZERO)]);
-    assert_eq!(story.at(15).on(Event::CheckDeadline), [kill(Target::Everyone)]);
+    assert_eq!(story.check_deadline(), [remaining(Moment::ThreeQuarters, Duration::ZERO)]);
+    assert_eq!(story.at(15).check_deadline(), [kill(Target::Everyone)]);
     assert_eq!(story.on(LEFT), [kill(Target::Everyone)]);
-    assert_eq!(story.at(16).on(Event::CheckDeadline), [finish(4)]);
+    assert_eq!(story.at(16).check_deadline(), [finish(4)]);
 }
 
 #[test]
@@ -128,12 +152,12 @@ fn sigkill_is_waited_for_as_long_as_somebody_dies_of_it() {
     story.signal(Signal::TERM);
     story.ends();
     story.on(LEFT);
-    assert_eq!(story.at(5).on(Event::CheckDeadline), [kill(Target::Everyone)]);
+    assert_eq!(story.at(5).check_deadline(), [kill(Target::Everyone)]);
     story.1 += Duration::from_millis(900);
     story.on(Event::ChildrenLeft { died: true });
-    assert_eq!(story.at(6).on(Event::CheckDeadline), []);
+    assert_eq!(story.at(6).check_deadline(), []);
     story.1 += Duration::from_millis(900);
-    assert_eq!(story.on(Event::CheckDeadline), [finish(4)]);
+    assert_eq!(story.check_deadline(), [finish(4)]);
 }
 
 #[test]
@@ -142,9 +166,9 @@ fn nobody_waits_for_a_sigkill_that_was_refused() {
     story.signal(Signal::TERM);
     story.ends();
     story.on(LEFT);
-    story.at(5).on(Event::CheckDeadline);
+    story.at(5).check_deadline();
     story.on(Event::NotKilled);
-    assert_eq!(story.on(Event::CheckDeadline), [finish(4)]);
+    assert_eq!(story.check_deadline(), [finish(4)]);
 }
 
 #[test]
@@ -155,8 +179,8 @@ fn a_stop_escalates_once_and_a_second_stop_signal_does_not_restart_the_clock() {
     );
     assert_eq!(story.at(10).signal(Signal::TERM), [ask(Signal::TERM)]);
     assert_eq!(story.at(12).signal(Signal::INT), [to_main(Signal::INT)]);
-    assert_eq!(story.at(13).on(Event::CheckDeadline), [kill(Target::Process(MAIN))]);
-    assert_eq!(story.on(Event::CheckDeadline), []);
+    assert_eq!(story.at(13).check_deadline(), [kill(Target::Process(MAIN))]);
+    assert_eq!(story.check_deadline(), []);
 }
 
 #[test]
@@ -180,10 +204,10 @@ fn the_drain_of_a_stop_within_a_limit_lasts_to_the_limit() {
     story.at(1).signal(Signal::TERM);
     story.at(2).ends();
     story.on(LEFT);
-    story.at(9).on(Event::CheckDeadline);
-    story.on(Event::CheckDeadline);
-    story.on(Event::CheckDeadline);
-    assert_eq!(story.at(10).on(Event::CheckDeadline), [kill(Target::Everyone)]);
+    story.at(9).check_deadline();
+    story.check_deadline();
+    story.check_deadline();
+    assert_eq!(story.at(10).check_deadline(), [kill(Target::Everyone)]);
 
     // After an end that nobody asked for the drain is its own, until somebody asks.
     let mut story = Story::new(policy, JobControl::Absent);
@@ -212,7 +236,7 @@ fn an_interrupt_that_everybody_survives_is_forgotten() {
     story.0 = story.0.clone().interactive();
     assert_eq!(story.at(1).signal(Signal::INT), [ask(Signal::INT)]);
     assert_eq!(story.0.phase(), Phase::Stopping);
-    assert_eq!(story.at(4).on(Event::CheckDeadline), [Action::ForgetAsked]);
+    assert_eq!(story.at(4).check_deadline(), [Action::ForgetAsked]);
     assert_eq!((story.0.phase(), story.0.deadline()), (Phase::Running, None));
     assert_eq!(story.signal(Signal::TERM), [ask(Signal::TERM)], "begins anew");
 
@@ -221,7 +245,7 @@ fn an_interrupt_that_everybody_survives_is_forgotten() {
         let mut story = Story::new(policy, JobControl::Absent);
         story.0 = story.0.clone().interactive();
         story.signal(signal);
-        story.at(4).on(Event::CheckDeadline);
+        story.at(4).check_deadline();
         assert_eq!(story.0.phase(), Phase::Stopping, "{signal}");
     }
 }
@@ -260,7 +284,7 @@ fn what_came_in_from_outside_is_asked_before_a_pause_ends_if_the_user_said_so() 
     assert_eq!(story.on(Event::NobodyLeft), [finish(0)]);
     let mut story = hold(Some(seconds(4)));
     story.signal(Signal::TERM);
-    assert_eq!(story.at(4).on(Event::CheckDeadline), [kill(Target::Everyone), finish(0)]);
+    assert_eq!(story.at(4).check_deadline(), [kill(Target::Everyone), finish(0)]);
 }
 
 #[test]
@@ -270,7 +294,7 @@ fn a_held_stop_signal_goes_out_once_at_the_end_of_the_delay_or_on_a_second_one()
     let mut story = Story::new(policy.clone(), JobControl::Absent);
     assert_eq!(story.at(1).signal(Signal::TERM), []);
     assert_eq!(story.at(2).signal(Signal::HUP), [to_main(Signal::HUP)]);
-    assert_eq!(story.at(6).on(Event::CheckDeadline), [ask(Signal::TERM)]);
+    assert_eq!(story.at(6).check_deadline(), [ask(Signal::TERM)]);
     assert_eq!(story.0.deadline(), Some(seconds(8)));
 
     let mut story = Story::new(policy, JobControl::Absent);
@@ -394,9 +418,9 @@ fn a_main_child_in_uninterruptible_sleep_does_not_hold_the_others() {
         JobControl::Absent,
     );
     story.signal(Signal::TERM);
-    story.at(1).on(Event::CheckDeadline);
+    story.at(1).check_deadline();
     assert_eq!(
-        story.at(2).on(Event::CheckDeadline),
+        story.at(2).check_deadline(),
         [Action::ReclaimTerminal, remaining(Moment::First, Duration::from_millis(2500))]
     );
     assert_eq!(story.on(Event::Reaped(MAIN, Termination::Exited(0))), []);

@@ -35,12 +35,25 @@ pub enum Reap {
 /// # Errors
 /// Whatever else waitid(2) fails with; none is known.
 pub fn next() -> nix::Result<Reap> {
+    wait(libc::P_ALL, 0, libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED)
+}
+
+/// Asks this child alone whether it has ended: [`Reap::Ended`] or [`Reap::Nothing`].
+///
+/// # Errors
+/// As [`next`].
+pub fn child(pid: Pid) -> nix::Result<Reap> {
+    let id = libc::id_t::try_from(pid.as_raw()).map_err(|_| Errno::EINVAL)?;
+    wait(libc::P_PID, id, libc::WEXITED)
+}
+
+fn wait(of: libc::idtype_t, id: libc::id_t, options: libc::c_int) -> nix::Result<Reap> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let options = libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG;
+    let options = options | libc::WNOHANG;
     // SAFETY: waitid(2) fills in one siginfo. With nothing to tell it leaves it zero, which is
     // valid.
     let (result, info) =
-        unsafe { (libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), options), info.assume_init()) };
+        unsafe { (libc::waitid(of, id, info.as_mut_ptr(), options), info.assume_init()) };
     match Errno::result(result) {
         Ok(_) => {
             // SAFETY: these are the fields of a siginfo from waitid, or zero.

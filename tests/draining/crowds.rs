@@ -54,16 +54,16 @@ fn a_chain_of_a_thousand_sessions_that_ignore_sigterm_ends() {
 }
 
 /// As many as an ordinary user may have.
-fn limited(scenario: Scenario, directory: &Directory, user: u32) -> Scenario {
+fn limited(scenario: Scenario, directory: &Directory, user: u32, processes: u32) -> Scenario {
     let user = if is_root() { format!("setuid {user}") } else { String::new() };
-    scenario.programs_in(directory).prepare(&format!("nproc 40 {user}"))
+    scenario.programs_in(directory).prepare(&format!("nproc {processes} {user}"))
 }
 
 #[test]
 fn a_fork_bomb_that_is_left_ends() {
     let directory = Directory::new();
-    let scenario = leaving("daemon [ bomb ]").options("--drain 300ms");
-    let mut running = limited(scenario, &directory, 54323).start();
+    let scenario = leaving("daemon [ bomb 16 ]").options("--drain 300ms");
+    let mut running = limited(scenario, &directory, 54323, 40).start();
     assert_eq!(running.exit_status(), 3);
     let stderr = running.finish().stderr;
     assert_eq!(stderr.len(), 1, "{stderr:?}");
@@ -74,13 +74,26 @@ fn a_fork_bomb_that_is_left_ends() {
 fn a_fork_bomb_in_sessions_of_their_own_ends() {
     for (scenario, user) in contained().into_iter().zip([54324, 54325]) {
         let directory = Directory::new();
-        let main = "ignore 15 daemon [ bomb-of-sessions ] exit 3";
+        let main = "ignore 15 daemon [ bomb-of-sessions 16 ] exit 3";
         let scenario = scenario.options("--drain 300ms").probe(main);
-        let mut running = limited(scenario, &directory, user).start();
+        let mut running = limited(scenario, &directory, user, 40).start();
         assert_eq!(running.exit_status(), 3);
         let stderr = running.finish().stderr;
         assert_eq!(stderr.len(), 1, "{stderr:?}");
         assert!(stderr[0].contains("and killed: "), "{stderr:?}");
+    }
+}
+
+#[test]
+fn deaths_without_end_keep_nobody_from_a_signal() {
+    for (scenario, user) in contained().into_iter().zip([54326, 54327]) {
+        let directory = Directory::new();
+        let main = "block-all daemon [ bomb 50 ] say ready await 15 exit 3";
+        let scenario = scenario.options("--drain 300ms").probe(main);
+        let mut running = limited(scenario, &directory, user, 1500).start().ready();
+        firstmate(&running).signal(libc::SIGTERM);
+        assert_eq!(running.exit_status(), 3);
+        assert_eq!(running.finish().stderr.len(), 1);
     }
 }
 

@@ -45,6 +45,19 @@ impl Cgroup {
         Some(cgroup)
     }
 
+    /// Whose processes have so many percent of one processor, of v1 or v2. `None` where neither can
+    /// be had.
+    pub fn with_cpu_quota(percent: u32) -> Option<Self> {
+        if let Some(cgroup) = Self::new("cpu") {
+            cgroup.write("cpu.cfs_period_us", "100000");
+            cgroup.write("cpu.cfs_quota_us", &(percent * 1000).to_string());
+            return Some(cgroup);
+        }
+        let cgroup = Self::of_v2("cpu")?;
+        cgroup.write("cpu.max", &format!("{} 100000", percent * 1000));
+        Some(cgroup)
+    }
+
     /// With this controller. Below our own, if that is a root: no other has processes and passes its
     /// controllers on (cgroups(7)). Else beside it.
     fn of_v2(controller: &str) -> Option<Self> {
@@ -97,6 +110,11 @@ impl Cgroup {
         fs::read_to_string(self.path.join(file)).expect("a file of the cgroup")
     }
 
+    /// Moves this process there.
+    pub fn enter(&self, process: Process) {
+        self.write("cgroup.procs", &process.0.to_string());
+    }
+
     pub fn write(&self, file: &str, value: &str) {
         fs::write(self.path.join(file), value).expect("a file of the cgroup");
     }
@@ -130,7 +148,7 @@ impl Freezer {
 
     pub fn freeze(&self, processes: &[Process]) {
         for process in processes {
-            self.0.write("cgroup.procs", &process.0.to_string());
+            self.0.enter(*process);
         }
         self.0.write("freezer.state", "FROZEN");
         wait_until("the frost", || self.0.read("freezer.state").trim() == "FROZEN");

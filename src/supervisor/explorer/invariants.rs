@@ -44,9 +44,11 @@ impl World {
         if let Event::Signaled(received) = event {
             self.check_signal(received, actions, next);
         }
-        let due = before.deadline().is_some_and(|deadline| deadline <= self.now);
-        if event == Event::CheckDeadline && due {
-            assert_ne!(before, after, "a deadline that has come moves us on\n{}", context());
+        if let Event::CheckDeadline(due) = event {
+            let has_come = |time| before.deadline().is_some_and(|deadline| deadline <= time);
+            let moved = before != after;
+            assert!(moved || !has_come(due), "what is due moves us on\n{}", context());
+            assert!(!moved || has_come(self.now), "before its time\n{}", context());
         }
     }
 
@@ -183,7 +185,8 @@ impl World {
         next: &World,
         context: &dyn Fn() -> String,
     ) {
-        let due = self.supervisor.deadline().is_some_and(|deadline| deadline <= self.now);
+        let due = |due| self.supervisor.deadline().is_some_and(|deadline| deadline <= due);
+        let is_due = matches!(event, Event::CheckDeadline(time) if due(time));
         let sweeps = matches!(event, Event::ChildrenLeft { .. }) && self.has_killed();
         let typed = matches!(
             event,
@@ -194,11 +197,7 @@ impl World {
             && matches!(actions, [.., Action::Kill(Target::Everyone), Action::Finish(_)]);
         for action in actions {
             let Action::Kill(to) = action else { continue };
-            assert!(
-                sweeps || typed || last || (event == Event::CheckDeadline && due),
-                "SIGKILL before its time\n{}",
-                context()
-            );
+            assert!(sweeps || typed || last || is_due, "SIGKILL before its time\n{}", context());
             for id in next.running().filter(|id| reaches(*to, *id)) {
                 let is_hook = matches!(self.role(id), Role::Stop | Role::After);
                 let asked = next.records[id].asked || is_given_up(next, id);
@@ -362,7 +361,7 @@ impl World {
             start_all(&mut supervisor, now, &mut actions);
             let Some(deadline) = supervisor.deadline() else { break };
             now = now.max(deadline);
-            supervisor.handle(Event::CheckDeadline, now, &mut actions);
+            supervisor.handle(Event::CheckDeadline(now), now, &mut actions);
             start_all(&mut supervisor, now, &mut actions);
         }
         let unlimited = match supervisor.phase() {

@@ -155,7 +155,12 @@ impl World {
                 self.signals().map(Step::Event).chain([proceed(Turn::Children)]).collect()
             }
             Turn::Children => self.children().into_iter().map(Step::Event).collect(),
-            Turn::Deadline => vec![Step::Event(Event::CheckDeadline)],
+            // After a late sleep, what has come in that is not due yet.
+            Turn::Deadline => [Some(self.now), self.now.checked_sub(TICK)]
+                .into_iter()
+                .flatten()
+                .map(|due| Step::Event(Event::CheckDeadline(due)))
+                .collect(),
             Turn::Sleep if self.finished => Vec::new(),
             Turn::Sleep => self
                 .times()
@@ -328,7 +333,7 @@ impl World {
                 self.turn = Turn::Deadline;
             }
             Event::ChildrenLeft { died: false } => self.turn = Turn::Deadline,
-            Event::CheckDeadline => self.turn = Turn::Sleep,
+            Event::CheckDeadline(_) => self.turn = Turn::Sleep,
             Event::Suspended(..)
             | Event::Continued(_)
             | Event::Signaled(_)

@@ -114,7 +114,7 @@ fn a_command_that_survives_another_has_a_limited_time() {
         }
         let asked_now = story.exits(0, 7);
         assert_eq!(asked_now, if asked { vec![] } else { vec![asks(1, Signal::TERM)] });
-        assert_eq!(story.at(time).on(Event::CheckDeadline), [kills(1)]);
+        assert_eq!(story.at(time).check_deadline(), [kills(1)]);
         story.exits(1, 137);
         assert_eq!(story.on(Event::NoChildren), [Action::Start(2)]);
         story.on(Event::Started(2, pid(2)));
@@ -126,7 +126,7 @@ fn a_command_that_survives_another_has_a_limited_time() {
 fn a_success_becomes_137_where_our_sigkill_ended_the_main_command() {
     let mut story = Story::of(stopping_in(2), &[WITH]);
     assert_eq!(story.exits(1, 0), [asks(0, Signal::TERM)]);
-    assert_eq!(story.at(2).on(Event::CheckDeadline), [kills(0)]);
+    assert_eq!(story.at(2).check_deadline(), [kills(0)]);
     let killed = Termination::Killed { signal: Signal::KILL, core_dumped: false };
     story.on(Event::Reaped(pid(0), killed));
     assert_eq!(story.on(Event::NoChildren), [finish(137)]);
@@ -150,7 +150,7 @@ fn after_a_stop_the_main_command_decides_and_the_others_have_what_remains() {
     assert_eq!(story.exits(1, 7), []);
     assert_eq!(story.exits(0, 2), []);
     assert_eq!(story.on(LEFT), [], "one is still there");
-    assert_eq!(story.at(4).on(Event::CheckDeadline), [kills(2)]);
+    assert_eq!(story.at(4).check_deadline(), [kills(2)]);
     story.exits(2, 137);
     assert_eq!(story.on(Event::NoChildren), [finish(2)]);
 }
@@ -172,7 +172,7 @@ fn while_a_stop_signal_is_held_the_stop_is_asked_for_already() {
     story.signal(Signal::TERM);
     assert_eq!(story.at(1).exits(1, 7), []);
     assert_eq!(story.on(LEFT), [], "the main command goes on");
-    assert_eq!(story.at(3).on(Event::CheckDeadline), [asks(0, Signal::TERM)]);
+    assert_eq!(story.at(3).check_deadline(), [asks(0, Signal::TERM)]);
     story.exits(0, 2);
     assert_eq!(story.on(Event::NoChildren), [finish(2)]);
 }
@@ -208,7 +208,7 @@ fn a_stop_while_something_comes_before_goes_to_it_and_is_the_end() {
         [asks(1, Signal::TERM)],
         "neither a delay nor the stop command"
     );
-    assert_eq!(story.at(2).on(Event::CheckDeadline), [kills(1)]);
+    assert_eq!(story.at(2).check_deadline(), [kills(1)]);
     assert_eq!(story.exits(1, 0), []);
     assert_eq!(story.on(Event::NoChildren), [finish(0)], "and nothing after");
 }
@@ -250,7 +250,7 @@ fn a_stop_command_takes_the_place_of_the_signal_to_the_main_command() {
     story.on(Event::Started(2, pid(2)));
     assert_eq!(story.exits(2, 0), []);
     assert_eq!(story.signal(Signal::INT), [to(0, Signal::INT)]);
-    assert_eq!(story.at(5).on(Event::CheckDeadline), [kills(0), kills(1)]);
+    assert_eq!(story.at(5).check_deadline(), [kills(0), kills(1)]);
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn the_signal_is_sent_after_all_if_the_stop_command_fails() {
             Story::of(Policy { stop_delay: seconds(3), ..stopping_in(5) }, &[Role::Stop]);
         assert_eq!(story.signal(Signal::TERM), []);
         assert_eq!(
-            story.at(3).on(Event::CheckDeadline),
+            story.at(3).check_deadline(),
             [Action::AskedByCommand(pid(0)), Action::Start(1)]
         );
         if matches!(fails, Event::Reaped(..)) {
@@ -278,7 +278,7 @@ fn a_stop_command_that_hangs_is_killed_with_the_command() {
     let mut story = Story::of(stopping_in(5), &[Role::Stop]);
     story.signal(Signal::TERM);
     story.on(Event::Started(1, pid(1)));
-    assert_eq!(story.at(5).on(Event::CheckDeadline), [kills(0), kills_group(1)]);
+    assert_eq!(story.at(5).check_deadline(), [kills(0), kills_group(1)]);
     assert_eq!(story.exits(1, 137), [], "too late for the signal");
 }
 
@@ -289,7 +289,7 @@ fn who_shares_the_group_of_a_command_that_a_stop_command_asked_is_not_killed_una
     story.signal(Signal::TERM);
     story.on(Event::Started(1, pid(1)));
     story.exits(1, 0);
-    assert_eq!(story.at(5).on(Event::CheckDeadline), [kills(0)]);
+    assert_eq!(story.at(5).check_deadline(), [kills(0)]);
 }
 
 #[test]
@@ -301,10 +301,7 @@ fn what_comes_after_has_the_drain_time_in_all() {
     assert_eq!(story.signal(Signal::TERM), [to(1, Signal::TERM)]);
     assert_eq!(story.at(12).exits(1, 8), [Action::Start(2)]);
     story.on(Event::Started(2, pid(2)));
-    assert_eq!(
-        story.at(15).on(Event::CheckDeadline),
-        [kills_group(2), kills_everyone(), finish(3)]
-    );
+    assert_eq!(story.at(15).check_deadline(), [kills_group(2), kills_everyone(), finish(3)]);
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn a_fork_bomb_that_orphans_itself_ends() {
         .options("--drain 300ms")
         .programs_in(&directory)
         .prepare(&format!("nproc 40 {user}"));
-    let stderr = assert_ends_alone(scenario.probe("daemon [ bomb ]").start(), 0, 3);
+    let stderr = assert_ends_alone(scenario.probe("daemon [ bomb 16 ]").start(), 0, 3);
     assert!(stderr.len() == 1 && stderr[0].contains("and killed: "), "{stderr:?}");
 }
 

@@ -258,12 +258,15 @@ impl Sentence<'_> {
     }
 }
 
-/// A duration in seconds, to a tenth.
+/// A duration in seconds, to a tenth; one that is shorter, to the next hundredth.
 pub struct Seconds(pub Duration);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.subsec_millis() / 100 {
+            0 if self.0.as_secs() == 0 && !self.0.is_zero() => {
+                write!(f, "0.{:02}s", (self.0.subsec_millis() / 10 + 1).min(9))
+            }
             0 => write!(f, "{}s", self.0.as_secs()),
             tenths => write!(f, "{}.{tenths}s", self.0.as_secs()),
         }

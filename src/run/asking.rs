@@ -28,7 +28,7 @@ pub(super) struct Asking {
     own: Pid,
     own_stdin: Option<u64>,
     /// A signal went out to these, and no look has told yet who got it.
-    unseen: Vec<(Target, Signal)>,
+    unseen: Vec<Sent>,
     /// Our children at the last look of the drain.
     children: BTreeSet<i32>,
     /// What another look before the next moment is worth its price for.
@@ -41,6 +41,15 @@ pub(super) struct Asking {
     has_looked: bool,
     /// A signal went to a whole group or to everyone: it may have reached who remains.
     asked_many: bool,
+}
+
+/// A signal by which some are to exit.
+#[derive(Clone, Copy)]
+struct Sent {
+    target: Target,
+    signal: Signal,
+    /// In clock ticks since the boot.
+    at: Option<u64>,
 }
 
 /// What has come of asking those that remain.
@@ -86,7 +95,7 @@ impl Asking {
     /// A child has ended, maybe by our SIGKILL.
     pub(super) fn ended(&mut self, pid: Pid, termination: Termination, by_us: bool) {
         self.broadcast.remove(pid);
-        self.unseen.retain(|(target, _)| *target != Target::Process(pid));
+        self.unseen.retain(|sent| sent.target != Target::Process(pid));
         if let Some(charges) = &mut self.charges {
             charges.ended(pid, termination, by_us);
         }
@@ -96,11 +105,16 @@ impl Asking {
         self.broadcast.leftovers()
     }
 
+    /// SIGKILL to everyone, and who they were.
+    pub(super) fn kill_remaining(&self) -> (nix::Result<()>, Option<Leftovers>) {
+        self.broadcast.kill()
+    }
+
     pub(super) fn send(&self, target: Target, what: Received) -> nix::Result<()> {
         match target {
             Target::Process(pid) => kill::process(pid, what),
             Target::Group(leader) => kill::group(leader, what),
-            Target::Everyone if what.signal == Signal::KILL => self.broadcast.kill(),
+            Target::Everyone if what.signal == Signal::KILL => self.broadcast.kill_again(),
             Target::Everyone => self.broadcast.signal(what.signal),
         }
     }
@@ -108,13 +122,13 @@ impl Asking {
     /// Sends the signal by which these are to exit.
     pub(super) fn ask(&mut self, target: Target, what: Received) -> nix::Result<()> {
         let before = self.charges.is_some().then(|| self.look(Signal::TERM));
+        let sent = Sent::now(target, what.signal);
         self.send(target, what)?;
         let is_one = matches!(target, Target::Process(_));
         self.asked_many |= !is_one;
-        self.asked(before, target, what.signal);
-        // A fork that the signal has met was done again, and its child has the signal too.
+        self.asked(before, sent);
         if !is_one && self.charges.is_some() {
-            self.unseen.push((target, what.signal));
+            self.unseen.push(sent);
             if let Ok(after) = self.look(Signal::TERM) {
                 self.has_seen(&after);
             }
@@ -125,7 +139,7 @@ impl Asking {
     /// The stop command asks this child in our place.
     pub(super) fn asked_by_command(&mut self, pid: Pid) {
         let look = self.charges.is_some().then(|| self.look(Signal::TERM));
-        self.asked(look, Target::Process(pid), Signal::TERM);
+        self.asked(look, Sent::now(Target::Process(pid), Signal::TERM));
     }
 
     /// All have survived what they were asked by: it was an interrupt, and they were not asked.
@@ -135,21 +149,21 @@ impl Asking {
         self.asked_many = false;
     }
 
-    fn asked(&mut self, before: Option<nix::Result<Vec<Process>>>, target: Target, signal: Signal) {
+    fn asked(&mut self, before: Option<nix::Result<Vec<Process>>>, sent: Sent) {
         let Some(charges) = &mut self.charges else { return };
         if let Some(Ok(look)) = before {
-            charges.asked(&look, |process| is_in(target, process).then_some(signal));
+            charges.asked(&look, |process| sent.is_for(process).then_some(sent.signal));
         } else {
             charges.asked_blindly();
-            self.unseen.push((target, signal));
+            self.unseen.push(sent);
         }
     }
 
     /// Who is there after a signal went out to many got it too.
     fn has_seen(&mut self, look: &[Process]) {
         let Some(charges) = &mut self.charges else { return };
-        for (target, signal) in self.unseen.drain(..) {
-            charges.asked_with_them(look, signal, |process| is_in(target, process));
+        for sent in self.unseen.drain(..) {
+            charges.asked_with_them(look, sent.signal, |process| sent.has_reached(process));
         }
     }
 
@@ -237,9 +251,9 @@ impl Asking {
             [Errno::ENOENT, Errno::ESRCH, Errno::EACCES, Errno::EPERM].contains(&error);
         if !self.asked_many && (is_for_good || moment >= Moment::Half) {
             self.asked_many = true;
+            self.unseen.push(Sent::now(Target::Everyone, signal));
             let _ = self.broadcast.signal(signal);
             let _ = self.broadcast.signal(Signal::CONT);
-            self.unseen.push((Target::Everyone, signal));
         } else {
             self.missed = Some(moment);
             self.next_look = Duration::ZERO;
@@ -252,11 +266,27 @@ fn monotonic() -> Duration {
     clock::monotonic().unwrap_or_default()
 }
 
-fn is_in(target: Target, process: &Process) -> bool {
-    match target {
-        Target::Process(pid) => process.pid == pid,
-        Target::Group(leader) => process.group == leader.as_raw(),
-        Target::Everyone => true,
+impl Sent {
+    /// To be made before it is sent.
+    fn now(target: Target, signal: Signal) -> Self {
+        Self { target, signal, at: clock::ticks() }
+    }
+
+    fn is_for(&self, process: &Process) -> bool {
+        match self.target {
+            Target::Process(pid) => process.pid == pid,
+            Target::Group(leader) => process.group == leader.as_raw(),
+            Target::Everyone => true,
+        }
+    }
+
+    /// Whether this process, seen after that, has certainly got it: it was there before, or was
+    /// being forked by one that was (fork(2) is done again then, or passes the signal on), or has
+    /// still to take it.
+    fn has_reached(&self, process: &Process) -> bool {
+        let was_there = self.at.is_none_or(|at| process.started < at);
+        let is_pending = process.pending.is_some_and(|pending| pending.contains(self.signal));
+        self.is_for(process) && (was_there || is_pending)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::config::Command;
 use crate::process::Pid;
 use crate::report::{self, Seconds, Sentence};
 use crate::signal::Signal;
-use crate::status::{ExitStatus, Termination};
+use crate::status::{ExitStatus, Leftovers, Termination};
 use crate::supervisor::charges::Waiting;
 use crate::supervisor::{
     Action, CommandId, DrainSignals, Event, MAIN, Moment, Notice, Phase, Target,
@@ -34,6 +34,10 @@ pub(super) struct Effects {
     log_level: LevelFilter,
     /// SIGKILL has gone out: who dies of one may have died of ours.
     has_killed: bool,
+    /// The drain's has.
+    has_killed_remaining: bool,
+    /// Whom that was for.
+    left: Option<Leftovers>,
     logged: LogOnce,
     finished: Option<ExitStatus>,
 }
@@ -54,6 +58,8 @@ impl Effects {
             end_report,
             asking,
             has_killed: false,
+            has_killed_remaining: false,
+            left: None,
             log_level,
             logged: LogOnce::default(),
             finished: None,
@@ -80,7 +86,7 @@ impl Effects {
             Action::AskRemaining { moment, signals, until_half } => {
                 return self.ask_remaining(moment, signals, until_half);
             }
-            Action::Kill(target) => return self.kill(target),
+            Action::Kill(target) => return self.kill(target, phase),
             Action::Suspend(signal) => {
                 return (!self.job.suspend(signal)).then_some(Event::NotSuspended(signal));
             }
@@ -184,7 +190,8 @@ impl Effects {
     /// Logs it. Where nobody of those that remain is ours to kill, that is worth an answer.
     fn tell(&mut self, notice: Notice, phase: Phase) -> Option<Event> {
         let leftovers = match notice {
-            Notice::DrainEscalated(_) | Notice::Abandoned => self.asking.leftovers(),
+            Notice::DrainEscalated(_) => self.left.take(),
+            Notice::Abandoned => self.asking.leftovers(),
             _ => None,
         };
         let none_is_ours =
@@ -203,10 +210,19 @@ impl Effects {
     }
 
     /// SIGKILL; only that it was refused is worth an answer.
-    fn kill(&mut self, target: Target) -> Option<Event> {
+    fn kill(&mut self, target: Target, phase: Phase) -> Option<Event> {
         log_sending(target, Signal::KILL);
         self.has_killed = true;
-        let sent = self.asking.send(target, Signal::KILL.into());
+        let is_first = target == Target::Everyone
+            && phase == Phase::Draining
+            && !std::mem::replace(&mut self.has_killed_remaining, true);
+        let sent = if is_first {
+            let (sent, left) = self.asking.kill_remaining();
+            self.left = left;
+            sent
+        } else {
+            self.asking.send(target, Signal::KILL.into())
+        };
         self.check_sent(target, Signal::KILL, sent);
         (sent == Err(Errno::EPERM)).then_some(Event::NotKilled)
     }

@@ -273,10 +273,10 @@ impl Supervisor {
     }
 
     fn kill_remaining(&mut self, drain: Drain, now: Time, out: &mut Vec<Action>) {
-        out.tell(Notice::DrainEscalated(now.saturating_sub(drain.since)));
         let give_up = Some(now.saturating_add(KILL_WAIT));
         self.life = Life::Draining(Drain { give_up, ..drain });
         out.push(Action::Kill(Target::Everyone));
+        out.tell(Notice::DrainEscalated(now.saturating_sub(drain.since)));
         // The kernel kills the rest: they are nobody's children, and nobody would tell.
         if self.holds() {
             self.exit(ExitStatus::SUCCESS, out);

@@ -115,21 +115,37 @@ impl Broadcast {
         }
     }
 
-    /// SIGKILL to everyone but us. To be sent again until nobody is left: what is forked meanwhile
-    /// is not met, and what the dead leave behind is ours only then.
+    /// SIGKILL to everyone but us, and who they were, as far as /proc tells. To be sent again until
+    /// nobody is left: what is forked meanwhile is not met, and what the dead leave behind is ours
+    /// only then.
     ///
     /// # Errors
     /// `EPERM` and the like if nobody could be killed of those that are there.
-    pub fn kill(&self) -> nix::Result<()> {
+    pub fn kill(&self) -> (nix::Result<()>, Option<Leftovers>) {
         match self {
-            Self::Namespace => ignore_gone(kill::kill(-1, Signal::KILL)),
+            // In a fork bomb, all that were listed may have ended before they are looked at.
+            Self::Namespace => {
+                let left = (0..3).find_map(|_| self.leftovers());
+                (ignore_gone(kill::kill(-1, Signal::KILL)), left)
+            }
+            // Another look would take its time, and they fork meanwhile.
             Self::Descendants(leaders) => {
                 match descriptors::with_spare(process_table::kill_descendants) {
-                    Err(Errno::EPERM) => Err(Errno::EPERM),
-                    Err(_) => signal_groups(leaders, Signal::KILL),
-                    Ok(()) => Ok(()),
+                    Ok((killed, all)) => (killed, leftovers_of(&all)),
+                    Err(_) => (signal_groups(leaders, Signal::KILL), None),
                 }
             }
+        }
+    }
+
+    /// The same once more, when those that were there are known.
+    ///
+    /// # Errors
+    /// As [`Broadcast::kill`].
+    pub fn kill_again(&self) -> nix::Result<()> {
+        match self {
+            Self::Namespace => ignore_gone(kill::kill(-1, Signal::KILL)),
+            Self::Descendants(_) => self.kill().0,
         }
     }
 
@@ -144,15 +160,18 @@ impl Broadcast {
     /// Who would get a signal now; `None` where /proc does not tell.
     #[must_use]
     pub fn leftovers(&self) -> Option<Leftovers> {
-        let all = self.look_at(Detail::Existence).ok()?;
-        let living = || all.iter().filter(|process| process.lives);
-        let names = living().take(Leftovers::MOST_NAMES).map(|process| process.name.to_string());
-        let refused = living().filter(|process| kill::probe(process.pid) == Err(Errno::EPERM));
-        let (count, refused) = (living().count(), refused.count());
-        // Those that are there are hidden.
-        (count > 0).then_some(())?;
-        Some(Leftovers { count, refused, names: names.collect() })
+        leftovers_of(&self.look_at(Detail::Existence).ok()?)
     }
+}
+
+fn leftovers_of(all: &[Process]) -> Option<Leftovers> {
+    let living = || all.iter().filter(|process| process.lives);
+    let names = living().take(Leftovers::MOST_NAMES).map(|process| process.name.to_string());
+    let refused = living().filter(|process| kill::probe(process.pid) == Err(Errno::EPERM));
+    let (count, refused) = (living().count(), refused.count());
+    // Those that are there are hidden.
+    (count > 0).then_some(())?;
+    Some(Leftovers { count, refused, names: names.collect() })
 }
 
 fn signal_groups(leaders: &[Leader], signal: Signal) -> nix::Result<()> {

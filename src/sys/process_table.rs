@@ -136,10 +136,11 @@ fn children(pid: i32) -> nix::Result<Vec<i32>> {
 }
 
 /// SIGKILL to every one of our descendants, and to the group of each child of ours, if it is ours.
+/// They, and the error of the first that could not be killed, if none could.
 ///
 /// # Errors
-/// That of the first that could not be killed, if none could.
-pub(super) fn kill_descendants() -> nix::Result<()> {
+/// As [`look`]: then nobody was killed.
+pub(super) fn kill_descendants() -> nix::Result<(nix::Result<()>, Vec<Process>)> {
     let own_pid = getpid().as_raw();
     let all = look(Detail::Existence, false)?;
     let (mut killed, mut refused) = (all.is_empty(), Ok(()));
@@ -156,7 +157,7 @@ pub(super) fn kill_descendants() -> nix::Result<()> {
             let _ = ignore_gone(kill::kill(-child.group, Signal::KILL));
         }
     }
-    if killed { Ok(()) } else { refused }
+    Ok((if killed { Ok(()) } else { refused }, all))
 }
 
 /// Signals this very process: should it be gone and its pid used again, nobody.

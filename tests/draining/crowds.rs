@@ -67,7 +67,7 @@ fn a_fork_bomb_that_is_left_ends() {
     assert_eq!(running.exit_status(), 3);
     let stderr = running.finish().stderr;
     assert_eq!(stderr.len(), 1, "{stderr:?}");
-    assert!(stderr[0].contains("and killed: "), "{stderr:?}");
+    assert!(stderr[0].contains("after SIGTERM, and killed"), "{stderr:?}");
 }
 
 #[test]
@@ -80,7 +80,8 @@ fn a_fork_bomb_in_sessions_of_their_own_ends() {
         assert_eq!(running.exit_status(), 3);
         let stderr = running.finish().stderr;
         assert_eq!(stderr.len(), 1, "{stderr:?}");
-        assert!(stderr[0].contains("and killed: "), "{stderr:?}");
+        // Names, if any was there for as long as it takes to read one.
+        assert!(stderr[0].contains("after SIGTERM, and killed"), "{stderr:?}");
     }
 }
 
@@ -98,7 +99,6 @@ fn deaths_without_end_keep_nobody_from_a_signal() {
 }
 
 #[test]
-#[ignore = "who is forked between the signal and the look after it is taken for asked"]
 fn who_is_forked_while_its_group_is_asked_is_asked_too_and_once() {
     for options in ["-g", "-a"] {
         for scenario in contained() {

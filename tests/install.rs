@@ -105,6 +105,17 @@ fn a_binary_that_runs_is_replaced_and_runs_on() {
 }
 
 #[test]
+fn what_is_no_file_keeps_its_place() {
+    let directory = Directory::new();
+    let fifo = directory.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let finished = steps(&installation(&fifo));
+    assert_eq!((finished.status, finished.stderr.len()), (125, 1), "{finished:?}");
+    assert!(finished.stderr[0].ends_with("it is there, and is no regular file"), "{finished:?}");
+    assert_eq!(names(directory.path()), ["fifo"]);
+}
+
+#[test]
 fn a_link_is_replaced_and_what_it_leads_to_stays() {
     let (directory, elsewhere) = (Directory::new(), Directory::new());
     let other = elsewhere.file("other", "other");

@@ -130,6 +130,11 @@ impl Steps {
             "tell-caught-ms" => programs::tell_caught_for(self.milliseconds()),
             // Processes.
             "fork" => self.fork(false, false),
+            // SIG: a child whose end is told by that signal, or by none (0).
+            "clone" => {
+                let signal = self.number();
+                self.clone(signal);
+            }
             "session" => self.fork(true, false),
             "daemon" => self.fork(true, true),
             "orphans" => orphans(self.number()),
@@ -314,6 +319,19 @@ impl Steps {
         if orphan {
             unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
         }
+    }
+
+    fn clone(&mut self, signal: i32) {
+        let block = self.block();
+        // As fork(2) calls it, but for the signal.
+        let flags = libc::c_long::from(signal);
+        let child = unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) };
+        assert!(child >= 0, "clone: {}", std::io::Error::last_os_error());
+        if child == 0 {
+            programs::forget();
+            perform(block);
+        }
+        self.last_child = i32::try_from(child).unwrap();
     }
 
     fn leave_main_thread(&mut self) {

@@ -243,14 +243,36 @@ fn the_level_of_the_log_is_not_that_of_the_message() {
 }
 
 #[test]
-fn a_file_is_made_or_emptied_at_the_start() {
+fn a_file_is_made_at_the_start_and_what_an_earlier_run_has_left_does_not_stay() {
     let directory = Directory::new();
     let (scenario, file) = with_message(Scenario::container(), &directory);
-    let show = |file: &Path| scenario.clone().command([Path::new("cat"), file]).run();
-    assert_eq!(show(&file).status, 0, "there is none");
-    directory.file("message", "of an earlier run");
-    assert_eq!(show(&file).stdout.len(), 0);
-    assert_eq!(text(&file), "");
+    let show = scenario.clone().command([Path::new("cat"), &file]);
+    assert_eq!(show.run().status, 0, "there is none");
+    for (run, expected) in
+        [(show, ""), (scenario.probe("die 9"), "the command was killed by SIGKILL")]
+    {
+        directory.file("message", "of an earlier run, and longer than what follows it now");
+        run.run();
+        assert_eq!(text(&file), expected);
+    }
+}
+
+#[test]
+fn whoever_may_write_to_its_folder_cannot_lead_us_to_another_file() {
+    type Link = fn(&Path, &Path) -> std::io::Result<()>;
+    let links: [(Link, &str); 2] = [
+        (|other, file| std::os::unix::fs::symlink(other, file), "it is a symbolic link"),
+        (|other, file| fs::hard_link(other, file), "it has another name as well (a hard link)"),
+    ];
+    for (link, says) in links {
+        let directory = Directory::new();
+        let other = directory.file("other", "precious");
+        let (scenario, file) = with_message(Scenario::container(), &directory);
+        link(&other, &file).expect("a link");
+        let finished = scenario.probe("die 9").run();
+        assert_eq!((finished.status, text(&other).as_str()), (137, "precious"));
+        assert!(finished.stderr[0].ends_with(says), "{finished:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Promise 5: in harsh surroundings and after odd events firstmate lives on, and still does its
 //! work.
 
+use std::time::Duration;
+
 use crate::support::{Directory, Finished, Running, Scenario, is_root, skip, wait_until};
 
 const TERM: i32 = libc::SIGTERM;
@@ -75,6 +77,88 @@ fn a_child_that_was_there_before_it_is_drained() {
         let inherited = "block-all fork [ await 15 say drained ] unblock-all";
         let finished = scenario.prepare(inherited).options("--drain never").probe("exit 7").run();
         assert_eq!((finished.status, finished.stdout), (7, vec!["drained".to_owned()]));
+    }
+}
+
+#[test]
+fn a_child_that_was_made_with_another_exit_signal_or_none_is_drained_and_reaped() {
+    for scenario in both() {
+        for signal in [0, libc::SIGUSR1] {
+            let inherited =
+                format!("block-all clone {signal} [ await 15 say drained ] unblock-all");
+            let scenario = scenario.clone().prepare(&inherited).options("--drain 30s");
+            let finished = scenario.probe("exit 7").run();
+            assert_eq!(
+                (finished.status, finished.stdout, finished.stderr),
+                (7, vec!["drained".to_owned()], vec![]),
+                "{signal}"
+            );
+        }
+    }
+}
+
+#[test]
+fn where_waitid_is_forbidden_wait4_reaps() {
+    let refused = format!("refuse {} -1 {}", libc::SYS_waitid, libc::EPERM);
+    for scenario in both() {
+        let finished = assert_it_works(&scenario.clone().prepare(&refused));
+        assert_eq!(finished.stderr, [""; 0]);
+        let running = scenario.prepare(&refused).probe(&format!("orphans 50 {STOPPABLE}"));
+        let running = running.start().ready();
+        wait_until("no zombie", || running.init.zombies() == 0);
+        running.stop();
+    }
+}
+
+#[test]
+fn where_nothing_can_be_waited_for_it_does_not_spin_and_says_so() {
+    let refused = [libc::SYS_waitid, libc::SYS_wait4].map(|call| format!("refuse {call} -1 1"));
+    let scenario = Scenario::container().prepare(&refused.join(" "));
+    let running = scenario.probe(STOPPABLE).start().ready();
+    assert!(running.stderr.next().contains("cannot wait for children: Operation not permitted"));
+    assert_rests(&running);
+    running.signal(libc::SIGKILL);
+}
+
+#[test]
+fn a_wait_that_is_always_interrupted_or_finds_nothing_does_not_spin() {
+    for call in [libc::SYS_ppoll, libc::SYS_read] {
+        for error in [libc::EINTR, libc::EAGAIN] {
+            // The descriptor of the signalfd, where there is a read; the pointer is never so low.
+            let of = if call == libc::SYS_read { 3 } else { -1 };
+            let refused = format!("refuse {call} {of} {error}");
+            let scenario = Scenario::container().prepare(&refused).options("-t 30s");
+            let running = scenario.probe(STOPPABLE).start().ready();
+            assert_rests(&running);
+            running.stop();
+        }
+    }
+}
+
+/// It takes less than a tenth of a processor.
+fn assert_rests(running: &Running) {
+    let ticks = || {
+        let [user, system] = [11, 12]
+            .map(|field| running.init.stat(field).and_then(|text| text.parse::<u64>().ok()));
+        user.zip(system).map(|(user, system)| user + system).expect("two numbers")
+    };
+    let before = ticks();
+    std::thread::sleep(Duration::from_secs(1));
+    let used = ticks() - before;
+    assert!(used < 10, "{used} ticks of 100");
+}
+
+#[test]
+fn where_signals_cannot_be_blocked_or_a_group_not_be_made_nothing_is_started() {
+    for (call, says) in [
+        (libc::SYS_rt_sigprocmask, "cannot block signals: Operation not permitted"),
+        (libc::SYS_setpgid, "in a process group of its own: Operation not permitted"),
+    ] {
+        let refused = format!("refuse {call} -1 {}", libc::EPERM);
+        let finished = Scenario::container().prepare(&refused).probe("say started").run();
+        assert_eq!((finished.status, finished.stdout.len()), (125, 0), "{finished:?}");
+        assert!(finished.stderr.iter().any(|line| line.contains(says)), "{finished:?}");
+        assert_eq!(finished.stderr.len(), 1, "{finished:?}");
     }
 }
 

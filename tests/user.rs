@@ -266,6 +266,29 @@ fn who_is_unknown_is_told_in_one_line_and_nothing_is_started() {
 }
 
 #[test]
+fn a_file_that_nobody_writes_to_holds_nothing_up() {
+    let directory = Directory::new();
+    let fifo = directory.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let scenario = Scenario::container().prepare(&format!("bind {} /etc/passwd", fifo.display()));
+    let finished = scenario.options("--user app").probe("say started").run();
+    assert_refused(&finished, "--user: cannot read /etc/passwd: it is no regular file");
+}
+
+#[test]
+fn more_groups_than_a_process_may_have_are_said_to_be_so() {
+    if cannot_switch() {
+        return;
+    }
+    let directory = Directory::new();
+    let scenario = container(&directory).options("--user app");
+    let groups: Vec<_> = (100_000..166_000).map(|id| format!("g{id}:x:{id}:app\n")).collect();
+    directory.file("group", groups.concat());
+    let finished = scenario.copied_probe(&directory, "say started").run();
+    assert_refused(&finished, ": it has more than 65536 groups");
+}
+
+#[test]
 fn without_the_capabilities_for_it_nothing_is_started() {
     if cannot_switch() {
         return;

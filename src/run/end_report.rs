@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use nix::errno::Errno;
+
 use crate::config::TerminationMessage;
 use crate::report::{Reason, Reasons};
 use crate::sys::message_file::MessageFile;
@@ -18,10 +20,12 @@ impl EndReport {
         match MessageFile::open(path, *create) {
             Ok(file) => Self(Some((Reasons::default(), file))),
             Err(error) => {
-                log::warn!(
-                    "cannot open {path:?} for the termination message: {}",
-                    io::Error::from(error)
-                );
+                let why = match error {
+                    Errno::ELOOP => "it is a symbolic link".to_owned(),
+                    Errno::EMLINK => "it has another name as well (a hard link)".to_owned(),
+                    error => io::Error::from(error).to_string(),
+                };
+                log::warn!("cannot open {path:?} for the termination message: {why}");
                 Self(None)
             }
         }
@@ -41,10 +45,7 @@ impl EndReport {
 
     pub(super) fn write(self) {
         let Some((reasons, file)) = self.0 else { return };
-        if reasons.text().is_empty() {
-            return;
-        }
-        if let Err(error) = file.write_if_empty(reasons.text().as_bytes()) {
+        if let Err(error) = file.write_if_unwritten(reasons.text().as_bytes()) {
             log::warn!("cannot write the termination message: {}", io::Error::from(error));
         }
     }

@@ -45,10 +45,12 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
     let mut signals = SignalReceiver::open();
     report::init(Stderr::new(report::dropped_line));
     match cli::parse(&arguments.to_vec(), |name| env::var_os(name)) {
-        Ok(Request::Run(config)) => match set_up(*config, inherited, &mut signals) {
-            // The kernel takes everything back faster than we could give it piece by piece.
-            Ok(container) => ManuallyDrop::new(container).run(),
-            Err(failed) => failed,
+        Ok(Request::Run(config)) => match inherited {
+            Ok(inherited) => run_container(*config, inherited, &mut signals),
+            Err(error) => {
+                let why = format!("cannot block signals: {}", io::Error::from(error));
+                fail(&why, config.failures.other)
+            }
         },
         Ok(Request::Install(file)) => match install::install(arguments, &file) {
             Ok(()) => ExitStatus::SUCCESS,
@@ -56,6 +58,14 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
         },
         Ok(Request::Print { text, stream }) => answer(&text, stream),
         Err(bad_input) => fail(&bad_input, bad_input.exit_status()),
+    }
+}
+
+fn run_container(config: Config, inherited: Inherited, signals: &mut SignalReceiver) -> ExitStatus {
+    match set_up(config, inherited, signals) {
+        // The kernel takes everything back faster than we could give it piece by piece.
+        Ok(container) => ManuallyDrop::new(container).run(),
+        Err(failed) => failed,
     }
 }
 

@@ -19,6 +19,9 @@ use crate::sys::signals::SignalReceiver;
 /// How many children one turn reaps.
 const MOST_REAPED: usize = 64;
 
+/// When to try again what must work and does not.
+const RETRY: Duration = Duration::from_millis(100);
+
 /// The supervisor, when and of what it hears, and what does what it says.
 pub(super) struct Loop<'signals> {
     supervisor: Supervisor,
@@ -57,12 +60,12 @@ impl<'signals> Loop<'signals> {
             while let Some(received) = self.signals.next_received() {
                 self.feed(Event::Signaled(received));
             }
-            let more = self.reap();
+            let most = self.reap();
             self.check_deadline();
             if let Some(status) = self.effects.finish() {
                 return status;
             }
-            self.sleep(more);
+            self.sleep(most);
         }
     }
 
@@ -78,14 +81,13 @@ impl<'signals> Loop<'signals> {
         self.feed(Event::CheckDeadline(self.clock.due()));
     }
 
-    /// Not at all if there is more to reap.
-    fn sleep(&mut self, more: bool) {
+    /// No longer than `most`.
+    fn sleep(&mut self, most: Option<Duration>) {
         // A start of which nothing could tell.
         if self.effects.beside().exec.is_none() {
             self.look_at_execs();
         }
-        let deadline = self.supervisor.deadline();
-        let slice = if more { Some(Duration::ZERO) } else { self.clock.sleep(deadline) };
+        let slice = self.clock.sleep(self.supervisor.deadline(), most);
         let ready = self.signals.wait(slice, self.effects.beside());
         if ready.memory {
             self.look_at_memory();
@@ -99,9 +101,9 @@ impl<'signals> Loop<'signals> {
         }
     }
 
-    /// SIGCHLD only wakes us, any number of them may have become one. Whether there is more: deaths
-    /// without end must not keep us from signals.
-    fn reap(&mut self) -> bool {
+    /// SIGCHLD only wakes us, any number of them may have become one. How long to wait at most before
+    /// the next time: deaths without end must not keep us from signals.
+    fn reap(&mut self) -> Option<Duration> {
         let mut died = false;
         for _ in 0..MOST_REAPED {
             match reap::next() {
@@ -114,25 +116,25 @@ impl<'signals> Loop<'signals> {
                 Ok(Reap::Trapped(pid, signal)) => self.detach(pid, signal),
                 Ok(Reap::Nothing) => {
                     self.feed(Event::ChildrenLeft { died });
-                    return false;
+                    return None;
                 }
                 Ok(Reap::NoChildren) => {
                     self.look_at_memory();
                     self.feed(Event::NoChildren);
-                    return false;
+                    return None;
                 }
                 Err(error) => {
                     if self.logged.is_first(Failure::Wait) {
                         log::error!("cannot wait for children: {}", io::Error::from(error));
                     }
-                    return false;
+                    return Some(RETRY);
                 }
             }
         }
         // Their ends must not wait behind those of others.
         died |= self.reap_commands();
         self.feed(Event::ChildrenLeft { died });
-        true
+        Some(Duration::ZERO)
     }
 
     /// Reaps the commands among our children that have ended; whether there was one.

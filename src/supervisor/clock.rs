@@ -94,14 +94,15 @@ impl Clock {
         }
     }
 
-    /// How long to sleep at most before looking again, with this deadline; the next look at the
-    /// clock is to come right after that.
-    pub fn sleep(&mut self, deadline: Option<Time>) -> Option<Duration> {
+    /// How long to sleep at most before looking again, with this deadline, and if so, no longer than
+    /// `most`; the next look at the clock is to come right after that.
+    pub fn sleep(&mut self, deadline: Option<Time>, most: Option<Duration>) -> Option<Duration> {
         let length = deadline.map(|deadline| {
             let late = self.late.filter(|late| deadline > late.from);
             let due = late.map_or(deadline, |late| deadline.max(late.until));
             due.saturating_sub(self.active).min(SLICE)
         });
+        let length = [length, most].into_iter().flatten().min();
         self.sleep = length.map_or(Sleep::Unlimited, Sleep::Limited);
         length
     }
@@ -124,7 +125,7 @@ mod tests {
         /// Sleeps with this deadline, for so long in fact. What counts, and up to when deadlines
         /// are due.
         fn sleeps(&mut self, deadline: u64, passed: u64) -> (Time, Time) {
-            self.0.sleep(Some(ms(deadline)));
+            self.0.sleep(Some(ms(deadline)), None);
             self.works(passed)
         }
 
@@ -135,7 +136,7 @@ mod tests {
         }
 
         fn next(&mut self, deadline: u64) -> Option<Duration> {
-            self.0.sleep(Some(ms(deadline)))
+            self.0.sleep(Some(ms(deadline)), None)
         }
     }
 
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn a_sleep_without_a_deadline_counts_for_little_and_is_never_late() {
         let mut story = Story::new();
-        assert_eq!(story.0.sleep(None), None);
+        assert_eq!(story.0.sleep(None, None), None);
         assert_eq!(story.works(3_600_000), (ms(500), ms(500)));
         assert_eq!(story.next(500), Some(Duration::ZERO));
     }
@@ -207,13 +208,15 @@ mod tests {
         assert_eq!(story.next(10_000), Some(SLICE));
         assert_eq!(story.next(3), Some(ms(3)));
         assert_eq!(story.next(0), Some(Duration::ZERO));
+        assert_eq!(story.0.sleep(Some(ms(300)), Some(ms(100))), Some(ms(100)));
+        assert_eq!(story.0.sleep(None, Some(ms(100))), Some(ms(100)));
     }
 
     #[test]
     fn where_the_time_cannot_be_read_a_sleep_counts_for_what_it_was_to_be() {
         let mut clock = Clock::default();
         clock.now(None);
-        clock.sleep(Some(ms(10_000)));
+        clock.sleep(Some(ms(10_000)), None);
         assert_eq!(clock.now(None), SLICE);
         assert_eq!((clock.now(None), clock.due()), (SLICE, SLICE));
     }

@@ -17,7 +17,7 @@ use crate::status::Leftovers;
 /// A command's child, and its group.
 pub struct Leader {
     pid: Pid,
-    /// Without a usable /proc: what names its group for good.
+    /// What names its group for good, for where /proc cannot be read.
     pidfd: Option<OwnedFd>,
     reaped: bool,
 }
@@ -45,8 +45,7 @@ impl Broadcast {
     /// A command was started, and leads a process group.
     pub fn add(&mut self, leader: Pid) {
         if let Self::Descendants(leaders) = self {
-            let pidfd = (!process_table::is_usable()).then(|| kill::pidfd(leader).ok()).flatten();
-            leaders.push(Leader { pid: leader, pidfd, reaped: false });
+            leaders.push(Leader { pid: leader, pidfd: kill::pidfd(leader).ok(), reaped: false });
         }
     }
 
@@ -177,8 +176,8 @@ fn leftovers_of(all: &[Process]) -> Option<Leftovers> {
 fn signal_groups(leaders: &[Leader], signal: Signal) -> nix::Result<()> {
     let send = |leader: &Leader| match &leader.pidfd {
         Some(pidfd) => match kill::group_by_pidfd(pidfd, signal) {
-            // Before Linux 6.9.
-            Err(Errno::EINVAL | Errno::ENOSYS) if !leader.reaped => {
+            // EINVAL before Linux 6.9, ENOSYS before 5.1, and whatever a filter says.
+            Err(error) if error != Errno::ESRCH && !leader.reaped => {
                 kill::group(leader.pid, signal.into())
             }
             sent => sent,

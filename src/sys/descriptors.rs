@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
@@ -11,6 +12,9 @@ use super::{check, directory};
 
 /// Where /proc is missing and `close_range` too, descriptors are tried one by one up to here.
 const LAST_GUESS: RawFd = 65_536;
+
+/// stdin is our own /dev/null, and no longer what the main command is to have.
+static STDIN_IS_OURS: AtomicBool = AtomicBool::new(false);
 
 /// Puts a placeholder on each of 0, 1 and 2 that is closed, so that nothing we open lands there. It
 /// is closed again by the command's exec.
@@ -46,6 +50,7 @@ fn open_placeholder() {
 pub fn release_inherited<const COUNT: usize>(kept: [Option<BorrowedFd>; COUNT]) {
     let _ = close(0);
     open_placeholder();
+    STDIN_IS_OURS.store(true, Ordering::Relaxed);
     close_from_3(kept);
     if let Err(error) = chdir(c"/") {
         log::warn!("cannot change the working directory to /: {}", std::io::Error::from(error));
@@ -119,6 +124,9 @@ fn close_range(first: RawFd, last: RawFd) {
 
 /// Does `work` with stdin's place free, for where descriptors are so scarce that there is no other.
 pub(super) fn with_spare<T>(work: impl FnOnce() -> T) -> T {
+    if !STDIN_IS_OURS.load(Ordering::Relaxed) {
+        return work();
+    }
     let _ = close(0);
     let done = work();
     open_placeholder();

@@ -29,6 +29,10 @@ pub fn install(arguments: &Arguments, target: &Path) -> Result<(), NotInstalled>
     if target.as_os_str().as_bytes().ends_with(b"/") || target.is_dir() {
         return Err(failed(Cause::Directory));
     }
+    // A device or a FIFO has its place for somebody else.
+    if fs::metadata(target).is_ok_and(|there| !there.is_file()) {
+        return Err(failed(Cause::Special));
+    }
     replace(target, &binary).map_err(|error| failed(Cause::Target(error)))
 }
 
@@ -87,6 +91,8 @@ enum Cause {
     Source(io::Error),
     /// That is what the target is.
     Directory,
+    /// The target is neither a file nor free.
+    Special,
     /// The target cannot be written.
     Target(io::Error),
 }
@@ -97,6 +103,7 @@ impl fmt::Display for NotInstalled {
         match &self.cause {
             Cause::Source(error) => write!(f, "the running binary cannot be read: {error}"),
             Cause::Directory => f.write_str("it is a directory: give the name of the file too"),
+            Cause::Special => f.write_str("it is there, and is no regular file"),
             Cause::Target(error) => error.fmt(f),
         }
     }

@@ -26,8 +26,8 @@ pub fn suspend_as(signal: Signal) -> bool {
     let _ = kill::kill(0, signal);
     let mut all_others = SignalSet::FULL;
     all_others.remove(signal);
-    set_mask(all_others);
-    set_mask(SignalSet::FULL);
+    // Where they cannot be changed, we would not have come so far.
+    let _ = set_mask(all_others).and_then(|_| set_mask(SignalSet::FULL));
     set_disposition(signal.as_raw(), inherited);
     pending().contains(Signal::CONT)
 }

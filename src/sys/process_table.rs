@@ -51,12 +51,6 @@ pub(super) fn look(detail: Detail, is_pid_1: bool) -> nix::Result<Vec<Process>> 
     Ok(processes)
 }
 
-/// Whether /proc shows the processes of our PID namespace.
-pub(super) fn is_usable() -> bool {
-    let own = Stat::read("self").ok().flatten();
-    own.is_some_and(|own| own.process.pid.as_raw() == getpid().as_raw())
-}
-
 /// Whether a process is there, but not in /proc.
 pub(super) fn is_hidden(pid: Pid) -> bool {
     Stat::read(pid).is_ok_and(|stat| stat.is_none()) && kill::probe(pid) != Err(Errno::ESRCH)

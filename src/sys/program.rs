@@ -83,10 +83,25 @@ impl NotStarted {
         Self { kind: Kind::Other, line }
     }
 
+    /// It cannot have the process group or the session that it is to have.
+    pub(super) fn place(command: &OsStr, error: Errno) -> Self {
+        let error = io::Error::from(error);
+        let line = format!("cannot run {command:?} in a process group of its own: {error}");
+        Self { kind: Kind::Other, line }
+    }
+
+    /// It would have all signals blocked.
+    pub(super) fn mask(command: &OsStr, error: Errno) -> Self {
+        let error = io::Error::from(error);
+        let line = format!("cannot run {command:?} with its signal mask: {error}");
+        Self { kind: Kind::Other, line }
+    }
+
     /// It cannot run as this user.
     pub(super) fn user(command: &OsStr, user: &Credentials, error: Errno) -> Self {
         let hint = match error {
             Errno::EPERM => ": this needs CAP_SETUID and CAP_SETGID",
+            Errno::EINVAL if user.has_too_many_groups() => ": it has more than 65536 groups",
             Errno::EINVAL => ": the user namespace does not have it",
             _ => "",
         };

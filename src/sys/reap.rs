@@ -33,7 +33,7 @@ pub enum Reap {
 /// from one that is traced.
 ///
 /// # Errors
-/// Whatever else waitid(2) fails with; none is known.
+/// Whatever else waitid(2) fails with, if wait4(2) fails too; a seccomp filter may do that.
 pub fn next() -> nix::Result<Reap> {
     wait(libc::P_ALL, 0, libc::WEXITED | libc::WSTOPPED | libc::WCONTINUED)
 }
@@ -49,21 +49,58 @@ pub fn child(pid: Pid) -> nix::Result<Reap> {
 
 fn wait(of: libc::idtype_t, id: libc::id_t, options: libc::c_int) -> nix::Result<Reap> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    let options = options | libc::WNOHANG;
-    // SAFETY: waitid(2) fills in one siginfo. With nothing to tell it leaves it zero, which is
-    // valid.
-    let (result, info) =
-        unsafe { (libc::waitid(of, id, info.as_mut_ptr(), options), info.assume_init()) };
-    match Errno::result(result) {
+    // Children that were made with another exit signal too: we may have inherited some.
+    let options = options | libc::WNOHANG | libc::__WALL;
+    let waited = uninterrupted(|| {
+        // SAFETY: waitid(2) fills in one siginfo. With nothing to tell it leaves it zero.
+        Errno::result(unsafe { libc::waitid(of, id, info.as_mut_ptr(), options) })
+    });
+    match waited {
         Ok(_) => {
+            // SAFETY: zero is valid, and so is what waitid has written.
+            let info = unsafe { info.assume_init() };
             // SAFETY: these are the fields of a siginfo from waitid, or zero.
             let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
             Ok(Pid::from_raw(pid).map_or(Reap::Nothing, |pid| changed(pid, info.si_code, status)))
         }
         Err(Errno::ECHILD) => Ok(Reap::NoChildren),
-        Err(Errno::EINTR) => Ok(Reap::Nothing),
+        Err(error) if of == libc::P_ALL => wait4().map_err(|_| error),
         Err(error) => Err(error),
     }
+}
+
+/// The same by wait4(2), where waitid(2) fails for no reason of its own. Its status word does not
+/// tell a stopped child from one that is traced: ends are all that it is asked for.
+fn wait4() -> nix::Result<Reap> {
+    let mut status = 0;
+    let options = libc::WNOHANG | libc::__WALL;
+    let waited = uninterrupted(|| {
+        // SAFETY: wait4(2) writes one int, and nothing through a null pointer.
+        Errno::result(unsafe { libc::wait4(-1, &raw mut status, options, std::ptr::null_mut()) })
+    });
+    match waited {
+        Ok(pid) => Ok(Pid::from_raw(pid).map_or(Reap::Nothing, |pid| ended(pid, status))),
+        Err(Errno::ECHILD) => Ok(Reap::NoChildren),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a status word of wait(2) means for a child that has ended.
+fn ended(pid: Pid, status: libc::c_int) -> Reap {
+    if libc::WIFSIGNALED(status) {
+        let code = if libc::WCOREDUMP(status) { libc::CLD_DUMPED } else { libc::CLD_KILLED };
+        changed(pid, code, libc::WTERMSIG(status))
+    } else {
+        changed(pid, libc::CLD_EXITED, libc::WEXITSTATUS(status))
+    }
+}
+
+/// Nothing interrupts what does not wait: more than a few times, it is somebody's trick.
+fn uninterrupted<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    const MOST: usize = 16;
+    (0..MOST)
+        .find_map(|_| Some(call()).filter(|result| !matches!(result, Err(Errno::EINTR))))
+        .unwrap_or(Err(Errno::EINTR))
 }
 
 /// What `si_code` and `si_status` mean (sigaction(2)).
@@ -103,6 +140,20 @@ pub fn detach(pid: Pid, signal: Signal) -> nix::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_word_tells_the_end() {
+        let pid = Pid::from_raw(7).unwrap();
+        for (word, expected) in [
+            (0, Termination::Exited(0)),
+            (0xff00, Termination::Exited(255)),
+            (15, Termination::Killed { signal: Signal::TERM, core_dumped: false }),
+            (15 | 0x80, Termination::Killed { signal: Signal::TERM, core_dumped: true }),
+            (64, Termination::Killed { signal: Signal::from_raw(64).unwrap(), core_dumped: false }),
+        ] {
+            assert_eq!(ended(pid, word), Reap::Ended(pid, expected), "{word:x}");
+        }
+    }
 
     #[test]
     fn codes_and_statuses_are_told_apart() {

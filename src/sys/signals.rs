@@ -30,32 +30,39 @@ pub struct Inherited {
 /// With an inherited `SIG_IGN` for SIGCHLD the kernel would throw away the exit statuses of our
 /// children (wait(2)). All other dispositions stay as they are: a blocked signal is queued even
 /// when it is ignored. A real fault still kills us (signal(7)).
-#[must_use]
-pub fn block_all() -> Inherited {
-    let mask = set_mask(SignalSet::FULL);
+///
+/// # Errors
+/// Where a seccomp filter forbids it.
+pub fn block_all() -> nix::Result<Inherited> {
+    let mask = set_mask(SignalSet::FULL)?;
     let sigchld_ignored = set_disposition(libc::SIGCHLD, libc::SIG_DFL) == libc::SIG_IGN;
-    Inherited { mask, sigchld_ignored }
+    Ok(Inherited { mask, sigchld_ignored })
 }
 
 impl Inherited {
     /// Gives the calling process the mask and dispositions that we inherited. For a new child,
-    /// before its exec; async-signal-safe.
-    pub(super) fn restore(&self) {
+    /// before its exec.
+    ///
+    /// # Errors
+    /// As [`block_all`].
+    pub(super) fn restore(&self) -> nix::Result<()> {
         if self.sigchld_ignored {
             set_disposition(libc::SIGCHLD, libc::SIG_IGN);
         }
-        set_mask(self.mask);
+        set_mask(self.mask).map(drop)
     }
 }
 
 /// Sets the signal mask and returns the old one. The raw call: the C libraries would leave their
 /// own signals out.
-pub(super) fn set_mask(new: SignalSet) -> SignalSet {
+///
+/// # Errors
+/// Where a seccomp filter forbids it.
+pub(super) fn set_mask(new: SignalSet) -> nix::Result<SignalSet> {
     let new = new.bits();
     let mut old: u64 = 0;
-    // SAFETY: rt_sigprocmask(2) reads and writes `SET_SIZE` bytes of variables of that size. It
-    // cannot fail with valid pointers.
-    unsafe {
+    // SAFETY: rt_sigprocmask(2) reads and writes `SET_SIZE` bytes of variables of that size.
+    check(unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
@@ -63,8 +70,8 @@ pub(super) fn set_mask(new: SignalSet) -> SignalSet {
             &raw mut old,
             SET_SIZE,
         )
-    };
-    SignalSet::from_bits(old)
+    })?;
+    Ok(SignalSet::from_bits(old))
 }
 
 /// Sets a signal's disposition, `SIG_DFL` or `SIG_IGN`, and returns the old one.
@@ -86,6 +93,10 @@ pub(super) fn set_disposition(
 /// How many signals one wake-up takes. A flood must not keep us from reaping.
 const BATCH: usize = 32;
 
+/// So many waits in a row that are interrupted, or find nothing to read, are not the doing of
+/// signals.
+const MOST_FRUITLESS: u32 = 16;
+
 /// How often to look at what cannot be waited for.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -98,6 +109,8 @@ pub struct SignalReceiver {
     /// What the buffer holds was there before we did anything.
     inherited: bool,
     buffer: [MaybeUninit<libc::signalfd_siginfo>; BATCH],
+    /// How many waits were so since the last one that was not.
+    fruitless: u32,
     /// How many of the buffer were read, and how many of those are taken.
     filled: usize,
     taken: usize,
@@ -137,6 +150,7 @@ impl SignalReceiver {
             signalfd: descriptor.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }),
             own_pid: getpid().as_raw(),
             inherited: true,
+            fruitless: 0,
             buffer: [const { MaybeUninit::uninit() }; BATCH],
             filled: 0,
             taken: 0,
@@ -157,8 +171,13 @@ impl SignalReceiver {
     pub fn wait(&mut self, timeout: Option<Duration>, beside: Beside) -> Ready {
         (self.filled, self.taken, self.inherited) = (0, 0, false);
         match self.fill(timeout, beside) {
-            Ok(ready) => return ready,
-            Err(Errno::EINTR | Errno::EAGAIN) => {}
+            Ok(ready) => {
+                self.fruitless = 0;
+                return ready;
+            }
+            Err(Errno::EINTR | Errno::EAGAIN) if self.fruitless < MOST_FRUITLESS => {
+                self.fruitless += 1;
+            }
             // Without this step a read that fails for good would have us spin.
             Err(error) if self.signalfd.take().is_some() => {
                 log::error!(
@@ -204,7 +223,11 @@ impl SignalReceiver {
     fn fill(&mut self, timeout: Option<Duration>, beside: Beside) -> nix::Result<Ready> {
         let Some(signalfd) = &self.signalfd else {
             let interval = || timeout.unwrap_or(POLL_INTERVAL).min(POLL_INTERVAL);
-            self.take_one(if beside.exec.is_some() { Some(interval()) } else { timeout })?;
+            match self.take_one(if beside.exec.is_some() { Some(interval()) } else { timeout }) {
+                // Its time is over.
+                Err(Errno::EAGAIN) => {}
+                taken => taken?,
+            }
             while self.filled < BATCH && self.take_one(Some(Duration::ZERO)).is_ok() {}
             return Ok(Ready::default());
         };

@@ -13,14 +13,15 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::unistd::{fchdir, getpid, pipe2, setpgid, setsid, tcsetpgrp};
+use nix::unistd::{fchdir, getpgrp, getpid, pipe2, setpgid, setsid, tcsetpgrp};
 
 use super::program::{Kind, NotStarted, Program};
 use super::signals::{self, Inherited};
 use super::users::Credentials;
-use super::{descriptors, process};
+use super::{descriptors, kill, process};
 use crate::config::FailureStatuses;
 use crate::process::Pid;
+use crate::signal::Signal;
 
 /// What to start, and how.
 #[derive(Clone, Copy)]
@@ -125,7 +126,10 @@ impl Launch<'_> {
     }
 
     fn execute(&self, parent: nix::unistd::Pid, report: Option<BorrowedFd>) -> NotStarted {
-        self.place.enter();
+        let word = self.words.first().map_or(OsStr::new(""), OsString::as_os_str);
+        if let Err(error) = self.place.enter() {
+            return NotStarted::place(word, error);
+        }
         let mut variables = self.credentials.map_or(&[][..], Credentials::variables).to_vec();
         if let Inheritance::Output { directory, main } = self.inheritance {
             // The directory may be gone: no reason not to run.
@@ -135,7 +139,6 @@ impl Launch<'_> {
         }
         if let Some(credentials) = self.credentials {
             if let Err(error) = credentials.apply() {
-                let word = self.words.first().map_or(OsStr::new(""), OsString::as_os_str);
                 return NotStarted::user(word, credentials, error);
             }
         }
@@ -145,8 +148,10 @@ impl Launch<'_> {
         };
         let environment = environment(variables, pids.as_ref());
         let program = Program::find(self.words);
-        self.signals.restore();
-        program.execute(&environment)
+        match self.signals.restore() {
+            Ok(()) => program.execute(&environment),
+            Err(error) => NotStarted::mask(word, error),
+        }
     }
 }
 
@@ -163,19 +168,26 @@ impl Place<'_> {
     }
 
     /// For a new child.
-    fn enter(self) {
+    ///
+    /// # Errors
+    /// Where a seccomp filter forbids it: the group that is to be signalled would not exist.
+    fn enter(self) -> nix::Result<()> {
         match self {
             Self::OwnGroup(_) => self.make_group(getpid()),
             Self::OwnSession(terminal) => {
-                // It leads no group yet, which is the only error (setsid(2)).
-                let _ = setsid();
+                setsid()?;
                 if let Some(terminal) = terminal {
                     // SAFETY: the argument is a plain number: do not steal it.
-                    unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) };
+                    let taken = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY, 0) };
+                    // It was hung up after we gave it up, when nobody could hear of it.
+                    if Errno::result(taken) == Err(Errno::EIO) {
+                        kill::kill(getpid().as_raw(), Signal::HUP)?;
+                    }
                 }
             }
-            Self::SharedGroup => {}
+            Self::SharedGroup => return Ok(()),
         }
+        if getpgrp() == getpid() { Ok(()) } else { Err(Errno::EPERM) }
     }
 }
 

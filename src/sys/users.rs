@@ -4,8 +4,9 @@
 
 use std::ffi::CString;
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 
 use libc::{gid_t, uid_t};
 use nix::errno::Errno;
@@ -42,7 +43,7 @@ impl Credentials {
     /// # Errors
     /// When a name is unknown, or a file that is there cannot be read.
     pub fn find(spec: &UserSpec) -> Result<Self, UserError> {
-        Self::look_up(spec, fs::read)
+        Self::look_up(spec, read)
     }
 
     fn look_up(
@@ -51,10 +52,7 @@ impl Credentials {
     ) -> Result<Self, UserError> {
         let read = |file| match read(file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            text => text.map_err(|error| {
-                let error = error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-                UserError::Unreadable(file, error)
-            }),
+            text => text.map_err(|error| UserError::Unreadable(file, error.to_string())),
         };
         let needs_no_passwd = matches!((&spec.user, &spec.group), (NameOrId::Id(_), Some(_)));
         let passwd = if needs_no_passwd { Vec::new() } else { read(PASSWD)? };
@@ -97,6 +95,11 @@ impl Credentials {
             NameOrId::Id(_) => Vec::new(),
         };
         Ok(Self { spec: spec.clone(), uid, gid, groups, variables })
+    }
+
+    /// Whether there are more groups than a process may have (setgroups(2), `NGROUPS_MAX`).
+    pub(super) fn has_too_many_groups(&self) -> bool {
+        self.groups.len() > 65_536
     }
 
     /// `HOME`, `USER` and `LOGNAME`, if the user was given by its name.
@@ -151,22 +154,31 @@ impl Credentials {
     }
 }
 
+/// Without waiting for a FIFO's writer, or a device.
+fn read(file: &str) -> io::Result<Vec<u8>> {
+    let mut opened = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(file)?;
+    if !opened.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut text = Vec::new();
+    opened.read_to_end(&mut text)?;
+    Ok(text)
+}
+
 /// Why a user could not be looked up.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UserError {
     /// A `user` or `group`, its name, and the file that does not have it.
     Unknown(&'static str, String, &'static str),
     /// A file that is there cannot be read.
-    Unreadable(&'static str, Errno),
+    Unreadable(&'static str, String),
 }
 
 impl fmt::Display for UserError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(what, name, file) => write!(f, "there is no {what} {name:?} in {file}"),
-            Self::Unreadable(file, error) => {
-                write!(f, "cannot read {file}: {}", io::Error::from(*error))
-            }
+            Self::Unreadable(file, why) => write!(f, "cannot read {file}: {why}"),
         }
     }
 }
@@ -217,7 +229,9 @@ impl<'a> User<'a> {
     }
 
     fn variables(&self) -> Vec<CString> {
-        let home = if self.home.is_empty() { b"/" } else { self.home };
+        // As a program in C would read it: root's must not stay.
+        let home = self.home.split(|byte| *byte == 0).next().unwrap_or_default();
+        let home = if home.is_empty() { b"/" } else { home };
         let variables =
             [(b"HOME=".as_slice(), home), (b"USER=", self.name), (b"LOGNAME=", self.name)];
         variables

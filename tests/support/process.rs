@@ -46,7 +46,7 @@ impl Process {
 
     /// Fields of /proc/PID/stat, the first after the name being 0: state, parent, group, session
     /// ...
-    fn stat(self, field: usize) -> Option<String> {
+    pub fn stat(self, field: usize) -> Option<String> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
         let (_, rest) = stat.rsplit_once(')')?;
         rest.split_whitespace().nth(field).map(str::to_owned)

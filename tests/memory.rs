@@ -2,6 +2,7 @@
 //! version of cgroups has the memory controller here; and with a made-up counter of v2.
 
 use std::fs;
+use std::time::Instant;
 
 use crate::support::{Cgroup, Directory, Running, Scenario, is_root, skip, wait_until};
 
@@ -182,6 +183,28 @@ fn with_v2_a_kill_is_told_of_when_it_is_counted_and_nothing_ends() {
     running.signal(libc::SIGTERM);
     let finished = running.finish();
     assert_eq!((finished.status, finished.stderr), (7, vec![]));
+}
+
+#[test]
+fn a_counter_that_changes_all_the_time_is_looked_at_ten_times_a_second() {
+    let directory = Directory::new();
+    let scenario = with_made_up_counter(&directory);
+    let running = scenario
+        .probe("block-all say ready until 10 name-kills-often 3 name-kills 4 say done until 15")
+        .start()
+        .ready();
+    let begun = Instant::now();
+    running.signal(libc::SIGUSR1);
+    running.stdout.expect_part("signal 10");
+    let before = running.init.context_switches();
+    running.stdout.expect("done");
+    let looks = running.init.context_switches() - before;
+    let most = 4 * (begun.elapsed().as_millis() / 100 + 2);
+    assert!(u128::from(looks) <= most, "{looks} switches");
+    running.stderr.expect_part(ONE);
+    running.init.wait_until_idle();
+    running.signal(libc::SIGTERM);
+    assert_eq!(running.finish().status, 0);
 }
 
 #[test]

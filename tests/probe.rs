@@ -255,6 +255,14 @@ impl Steps {
             "host-name-namespace" => namespace::enter_of_host_names(),
             // COUNT: the name of the host says so, as a counter of the memory controller would.
             "name-kills" => namespace::set_host_name(&format!("oom_kill {}", self.word())),
+            // COUNT: the same, five hundred times within a second.
+            "name-kills-often" => {
+                let name = format!("oom_kill {}", self.word());
+                for _ in 0..500 {
+                    namespace::set_host_name(&name);
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
             "cgroup-namespace" => namespace::enter_of_cgroups(),
             // CONTROLLER PLACE: its hierarchy of v1, or that of v2 for `unified`.
             "mount-cgroup" => namespace::mount_cgroup(&self.word(), &self.word()),

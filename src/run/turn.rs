@@ -19,7 +19,7 @@ use crate::sys::signals::SignalReceiver;
 /// How many children one turn reaps.
 const MOST_REAPED: usize = 64;
 
-/// When to try again what must work and does not.
+/// When to try again what must work and does not, or tells of nothing new.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// The supervisor, when and of what it hears, and what does what it says.
@@ -32,6 +32,8 @@ pub(super) struct Loop<'signals> {
     actions: Vec<Action>,
     effects: Effects,
     reap_level: Level,
+    /// Monotonic time.
+    memory_rests_until: Duration,
     logged: LogOnce,
 }
 
@@ -50,6 +52,7 @@ impl<'signals> Loop<'signals> {
             signals,
             effects,
             reap_level,
+            memory_rests_until: Duration::ZERO,
             logged: LogOnce::default(),
         }
     }
@@ -87,9 +90,20 @@ impl<'signals> Loop<'signals> {
         if self.effects.beside().exec.is_none() {
             self.look_at_execs();
         }
+        // What is hit again and again has an event each time.
+        let now = clock::monotonic().unwrap_or_default();
+        let rest = self.memory_rests_until.saturating_sub(now);
+        let mut beside = self.effects.beside();
+        let most = if !rest.is_zero() && beside.memory.take().is_some() {
+            Some(most.map_or(rest, |most| most.min(rest)))
+        } else {
+            most
+        };
         let slice = self.clock.sleep(self.supervisor.deadline(), most);
-        let ready = self.signals.wait(slice, self.effects.beside());
+        let ready = self.signals.wait(slice, beside);
         if ready.memory {
+            let now = clock::monotonic().unwrap_or_default();
+            self.memory_rests_until = now.saturating_add(RETRY);
             self.look_at_memory();
         }
         self.look_at_execs();

@@ -76,6 +76,21 @@ pub struct Process {
     pub stdin_pipe: Option<u64>,
 }
 
+/// One process that does not end, seen closely.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// With what is known of its signals.
+    pub process: Process,
+    /// The state of its main thread (proc_pid_stat(5)): `T` and `t` are stopped, `D` is held.
+    pub state: u8,
+    /// Who traces it, by which name.
+    pub tracer: Option<(Pid, Name)>,
+    /// Its children that live.
+    pub children: Vec<(Pid, Name)>,
+    /// It is PID 1 of a PID namespace below ours.
+    pub is_namespace_init: bool,
+}
+
 /// What names a process for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Identity {

@@ -83,7 +83,29 @@ pub struct Leftovers {
     /// How many of them are not ours to signal.
     pub refused: usize,
     /// The names of the first of them.
-    pub names: Vec<String>,
+    pub names: Vec<LeftName>,
+}
+
+/// What a process is called that is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftName {
+    /// Its name.
+    pub name: String,
+    /// It, and none of its ancestors here, was started from outside (`docker exec`).
+    pub has_entered: bool,
+}
+
+impl fmt::Display for Leftovers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, LeftName { name, has_entered }) in self.names.iter().enumerate() {
+            let entered = if *has_entered { " (entered from outside)" } else { "" };
+            write!(f, "{}{name:?}{entered}", if i == 0 { "" } else { ", " })?;
+        }
+        match self.count.saturating_sub(self.names.len()) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }
 
 impl Leftovers {

@@ -19,7 +19,9 @@ fn held(running: &Running) -> Vec<(i32, String)> {
         .into_iter()
         .partition(|(_, target)| counters.iter().any(|counter| target.ends_with(counter)));
     assert!(counter.len() <= 1, "{counter:?}");
-    others.into_iter().map(|(descriptor, target)| (descriptor, some_pipe(target))).collect()
+    // Those hold nothing: they name the groups of its children.
+    let others = others.into_iter().filter(|(_, target)| !target.ends_with("[pidfd]"));
+    others.map(|(descriptor, target)| (descriptor, some_pipe(target))).collect()
 }
 
 /// That the exec is over, firstmate may hear after its command has said something.

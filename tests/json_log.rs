@@ -81,7 +81,7 @@ fn every_line_of_a_busy_run_is_an_object_with_its_fields() {
             (&"warning".into(), &"SIGKILL".into(), &"stopping".into())
         );
         assert_eq!((killed["pid"].as_i64(), killed["status"].as_i64()), (Some(main), Some(137)));
-        let stop = find(&log, "SIGTERM asks the container to stop");
+        let stop = find(&log, "SIGTERM from ");
         assert_eq!(
             (&stop["level"], &stop["signal"], &stop["phase"]),
             (&"info".into(), &"SIGTERM".into(), &"delaying".into())

@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod diagnosis;
 mod differential;
 mod draining;
 mod exit_status;

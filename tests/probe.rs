@@ -238,6 +238,8 @@ impl Steps {
             "read-line" => say(terminal::line()),
             // The rest of the steps in a new PID namespace, as PID 1.
             "container" => namespace::enter(),
+            // For the children of this process: the first of them is PID 1.
+            "namespace-for-children" => namespace::for_children(),
             // The same, but with the /proc that was there.
             "pid-namespace" => namespace::nest(),
             // The pids of this namespace begin again from the lowest after so many.

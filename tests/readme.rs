@@ -142,7 +142,7 @@ fn rows() -> Vec<(&'static str, Vec<String>, Vec<String>, &'static str)> {
     let chapter = include_str!("../README.md")
         .split("\n## Why it ended\n")
         .nth(1)
-        .and_then(|rest| rest.split("\n## ").next());
+        .and_then(|rest| rest.split("\n##").next());
     let rows = chapter.expect("a chapter").lines().filter(|line| line.starts_with("| ")).skip(1);
     let row = |row: &'static str| {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();

@@ -123,9 +123,9 @@ fn at_the_end_of_the_grace_period_the_main_command_and_it_are_killed() {
         running.signal(libc::SIGTERM);
         let finished = running.finish();
         assert!(asked.elapsed() >= Duration::from_millis(200), "{:?}", asked.elapsed());
-        assert_eq!((finished.status, finished.stderr.len()), (137, 1), "{finished:?}");
+        assert_eq!((finished.status, finished.stderr.len()), (137, 2), "{finished:?}");
         assert!(
-            untimed(&finished.stderr[0]).ends_with(
+            untimed(&finished.stderr[1]).ends_with(
                 "the command was killed by SIGKILL: it had not ended N.Ns after SIGTERM"
             ),
             "{finished:?}"

@@ -30,7 +30,8 @@ fn a_command_that_ignores_sigterm_is_killed_after_the_grace_period_and_not_befor
     assert!(asked.elapsed() >= Duration::from_millis(500), "{:?}", asked.elapsed());
     let elapsed = asked.elapsed().as_secs_f64();
     assert_eq!(finished.status, 137);
-    let [line] = &finished.stderr[..] else { panic!("{finished:?}") };
+    let [why, line] = &finished.stderr[..] else { panic!("{finished:?}") };
+    assert!(why.ends_with(" after SIGTERM: it blocks SIGTERM"), "{why}");
     assert_eq!(
         untimed(line),
         "firstmate[1]: warning: the command was killed by SIGKILL: it had not ended N.Ns after \
@@ -131,7 +132,7 @@ fn stop_on_replaces_the_signals_that_stop() {
         let finished = running.finish();
         assert_eq!(finished.status, 137);
         assert!(
-            untimed(&finished.stderr[0]).ends_with(&format!("it had not ended N.Ns after {name}")),
+            untimed(&finished.stderr[1]).ends_with(&format!("it had not ended N.Ns after {name}")),
             "{finished:?}"
         );
     }

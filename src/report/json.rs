@@ -10,23 +10,47 @@ use serde::ser::{SerializeMap, Serializer};
 
 use super::level_name;
 
-/// Writes an entry: `time`, `level`, `program`, `message`, and the fields of the record.
+/// Writes an entry: `time`, `level`, `program`, `own_pid`, `message`, `event`, and the other fields
+/// of the record.
 pub(super) fn write(line: &mut impl Write, record: &Record) -> io::Result<()> {
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    write_object(&mut *line, &Timestamp(time), record)?;
+    write_object(&mut *line, &Timestamp(time), std::process::id(), record)?;
     line.write_all(b"\n")
 }
 
-fn write_object(line: impl Write, time: &dyn Display, record: &Record) -> io::Result<()> {
+fn write_object(
+    line: impl Write,
+    time: &dyn Display,
+    own_pid: u32,
+    record: &Record,
+) -> io::Result<()> {
     let mut json = serde_json::Serializer::new(line);
     let mut object = json.serialize_map(None)?;
     object.serialize_entry("time", &format_args!("{time}"))?;
     object.serialize_entry("level", level_name(record.level()))?;
     object.serialize_entry("program", "firstmate")?;
+    object.serialize_entry("own_pid", &own_pid)?;
     object.serialize_entry("message", &format_args!("{}", Cut(record.args())))?;
-    record.key_values().visit(&mut Fields(&mut object)).map_err(io::Error::other)?;
+    let fields = record.key_values();
+    if fields.get(Key::from("event")).is_none() {
+        object.serialize_entry("event", "message")?;
+    }
+    fields.visit(&mut Fields(&mut object)).map_err(io::Error::other)?;
     object.end()?;
     Ok(())
+}
+
+/// An error of an OCI runtime, in one of the two forms of runc's log.
+pub(super) fn runtime_error(message: &str, as_json: bool) -> String {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let time = Timestamp(time).to_string();
+    // It cannot fail for text.
+    let quoted = serde_json::to_string(message).unwrap_or_default();
+    if as_json {
+        format!("{{\"level\":\"error\",\"msg\":{quoted},\"time\":\"{time}\"}}\n")
+    } else {
+        format!("time=\"{time}\" level=error msg={quoted}\n")
+    }
 }
 
 /// A message that is too long for a line of the log is cut here, where the line stays an object.
@@ -166,10 +190,10 @@ mod tests {
         let args = format_args!("a \"b\"\n{}", '\u{1}');
         let record =
             Record::builder().level(log::Level::Warn).args(args).key_values(&fields).build();
-        write_object(&mut line, &"now", &record).unwrap();
+        write_object(&mut line, &"now", 1, &record).unwrap();
         let expected = concat!(
-            r#"{"time":"now","level":"warning","program":"firstmate","#,
-            r#""message":"a \"b\"\n\u0001","pid":7,"signal":"SIGTERM"}"#
+            r#"{"time":"now","level":"warning","program":"firstmate","own_pid":1,"#,
+            r#""message":"a \"b\"\n\u0001","event":"message","pid":7,"signal":"SIGTERM"}"#
         );
         assert_eq!(String::from_utf8(line).unwrap(), expected);
     }

@@ -1,6 +1,7 @@
 //! What the user reads: the log, and why the container ended.
 #![forbid(unsafe_code)]
 
+mod diagnosis;
 mod json;
 mod reasons;
 mod sentence;
@@ -12,8 +13,10 @@ use env_logger::{Builder, Target};
 use log::kv::{self, ToKey, VisitSource};
 use log::{Level, LevelFilter, Record};
 
-use crate::config::LogFormat;
+use crate::config::{LogFormat, Role};
+use crate::signal::Sender;
 use crate::supervisor::Phase;
+pub use diagnosis::{Diagnosis, diagnose};
 pub use reasons::{Reason, Reasons};
 pub use sentence::{Seconds, Sentence};
 
@@ -75,6 +78,12 @@ pub fn dropped_line(line: &mut dyn Write, count: u64) -> io::Result<()> {
     )
 }
 
+/// A line that an OCI runtime logs for its caller, as runc writes it.
+#[must_use]
+pub fn runtime_error(message: &str, as_json: bool) -> String {
+    json::runtime_error(message, as_json)
+}
+
 /// Tells a notice of the supervisor, which is in this phase now.
 pub fn tell(sentence: &Sentence, phase: Phase) {
     let level = sentence.level();
@@ -90,23 +99,65 @@ pub fn tell(sentence: &Sentence, phase: Phase) {
     }
 }
 
-struct NoticeFields {
+struct NoticeFields<'a> {
     phase: Phase,
-    fields: sentence::Fields,
+    fields: sentence::Fields<'a>,
 }
 
-impl kv::Source for NoticeFields {
+impl kv::Source for NoticeFields<'_> {
     fn visit<'kvs>(&'kvs self, visitor: &mut dyn VisitSource<'kvs>) -> Result<(), kv::Error> {
-        if let Some(pid) = self.fields.pid {
+        let sentence::Fields { event, command, pid, signal, status, sender, remaining, after } =
+            &self.fields;
+        visitor.visit_pair("event".to_key(), (*event).into())?;
+        visitor.visit_pair("phase".to_key(), phase_name(self.phase).into())?;
+        if let Some(command) = command {
+            visitor.visit_pair("role".to_key(), role_name(command.role).into())?;
+            // With the message, it must fit into a line.
+            let program = command.program().to_str().unwrap_or_default();
+            let end = (0..=128).rev().find(|end| program.is_char_boundary(*end));
+            let short = end.and_then(|end| program.get(..end)).unwrap_or(program);
+            visitor.visit_pair("command".to_key(), short.into())?;
+        }
+        if let Some(pid) = pid {
             visitor.visit_pair("pid".to_key(), pid.as_raw().into())?;
         }
-        if let Some(signal) = &self.fields.signal {
+        if let Some(signal) = signal {
             visitor.visit_pair("signal".to_key(), kv::Value::from_display(signal))?;
         }
-        if let Some(status) = self.fields.status {
+        if let Some(status) = status {
             visitor.visit_pair("status".to_key(), status.code().into())?;
         }
-        visitor.visit_pair("phase".to_key(), phase_name(self.phase).into())
+        if let Some((received, name)) = sender {
+            if let Sender::Process(pid) = received.from {
+                visitor.visit_pair("sender_pid".to_key(), pid.as_raw().into())?;
+            }
+            let sender = match (received.from, name) {
+                (Sender::Process(_), Some(name)) => kv::Value::from_display(name),
+                (Sender::Process(_), None) => "process".into(),
+                (Sender::Outside, _) => "outside".into(),
+                (Sender::Kernel, _) => "kernel".into(),
+                (Sender::Ourselves, _) => "firstmate".into(),
+            };
+            visitor.visit_pair("sender".to_key(), sender)?;
+        }
+        if let Some(remaining) = *remaining {
+            visitor.visit_pair("remaining".to_key(), (remaining as u64).into())?;
+        }
+        if let Some(after) = after {
+            let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+            visitor.visit_pair("after_ms".to_key(), after.into())?;
+        }
+        Ok(())
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Main => "main",
+        Role::Before => "before",
+        Role::With { .. } => "with",
+        Role::Stop => "stop",
+        Role::After => "after",
     }
 }
 

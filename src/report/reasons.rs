@@ -2,11 +2,15 @@
 
 use std::fmt::{self, Display, Write};
 
+use crate::status::ExitStatus;
+
 /// What a sentence has to do with the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It has ended the container.
     Decisive,
+    /// It has asked for the end: a reason, unless all went well.
+    Asked,
     /// It has happened on the way, and is no reason for an ordinary end.
     Context,
 }
@@ -16,6 +20,7 @@ pub enum Reason {
 pub struct Reasons {
     text: Bounded,
     is_decided: bool,
+    is_asked: bool,
 }
 
 impl Reasons {
@@ -29,13 +34,24 @@ impl Reasons {
             return;
         }
         self.is_decided |= reason == Reason::Decisive;
+        self.is_asked |= reason == Reason::Asked;
         let _ = writeln!(self.text, "{sentence}");
     }
 
-    /// All of them; empty if the end was an ordinary one.
+    /// All that has happened so far, and what happens now.
     #[must_use]
-    pub fn text(&self) -> &str {
-        if self.is_decided { self.text.0.trim_end() } else { "" }
+    pub fn so_far(&self, step: impl Display) -> String {
+        let mut text = Bounded::default();
+        let _ = write!(text, "{}{step}", self.text.0);
+        text.0.truncate(text.0.trim_end().len());
+        text.0
+    }
+
+    /// All of them; empty if the end, with this status, was an ordinary one.
+    #[must_use]
+    pub fn text(&self, status: ExitStatus) -> &str {
+        let is_worth_it = self.is_decided || (self.is_asked && status != ExitStatus::SUCCESS);
+        if is_worth_it { self.text.0.trim_end() } else { "" }
     }
 }
 
@@ -61,9 +77,19 @@ mod tests {
     fn what_happened_on_the_way_is_no_reason_for_an_ordinary_end() {
         let mut reasons = Reasons::default();
         reasons.add(&"out of memory", Reason::Context);
-        assert_eq!(reasons.text(), "");
+        assert_eq!(reasons.text(ExitStatus::OWN_FAILURE), "");
         reasons.add(&"killed", Reason::Decisive);
-        assert_eq!(reasons.text(), "out of memory\nkilled");
+        assert_eq!(reasons.text(ExitStatus::OWN_FAILURE), "out of memory\nkilled");
+    }
+
+    #[test]
+    fn a_stop_is_a_reason_unless_all_went_well() {
+        let mut reasons = Reasons::default();
+        reasons.add(&"SIGTERM", Reason::Asked);
+        assert_eq!(reasons.text(ExitStatus::OWN_FAILURE), "SIGTERM");
+        assert_eq!(reasons.text(ExitStatus::SUCCESS), "");
+        reasons.add(&"killed", Reason::Decisive);
+        assert_eq!(reasons.text(ExitStatus::SUCCESS), "SIGTERM\nkilled");
     }
 
     #[test]
@@ -73,15 +99,19 @@ mod tests {
             reasons.add(&"out of memory", Reason::Context);
         }
         reasons.add(&"killed", Reason::Decisive);
-        assert!(reasons.text().ends_with("\nkilled"), "{}", reasons.text());
+        assert!(
+            reasons.text(ExitStatus::OWN_FAILURE).ends_with("\nkilled"),
+            "{}",
+            reasons.text(ExitStatus::OWN_FAILURE)
+        );
     }
 
     #[test]
     fn a_text_that_is_too_long_is_cut_between_characters() {
         let mut reasons = Reasons::default();
         reasons.add(&format_args!("x{}", "é".repeat(Reasons::LONGEST)), Reason::Decisive);
-        assert_eq!(reasons.text().len(), Reasons::LONGEST - 1);
+        assert_eq!(reasons.text(ExitStatus::OWN_FAILURE).len(), Reasons::LONGEST - 1);
         reasons.add(&"more", Reason::Decisive);
-        assert!(reasons.text().len() <= Reasons::LONGEST);
+        assert!(reasons.text(ExitStatus::OWN_FAILURE).len() <= Reasons::LONGEST);
     }
 }

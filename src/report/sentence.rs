@@ -5,19 +5,27 @@ use std::time::Duration;
 
 use log::Level;
 
+use super::diagnosis::Diagnosis;
 use super::reasons::Reason;
 use crate::config::{self, Role};
-use crate::process::Pid;
-use crate::signal::Signal;
+use crate::process::{Name, Pid};
+use crate::signal::{Received, Sender, Signal};
 use crate::status::{ExitStatus, Leftovers, Termination};
-use crate::supervisor::{CommandId, Ending, Notice};
+use crate::supervisor::{AskedWay, CommandId, Ending, Notice};
 
-/// Who and what a sentence is about.
+/// Who and what a sentence is about, for a log with fields.
 #[derive(Default)]
-pub(super) struct Fields {
+pub(super) struct Fields<'a> {
+    pub(super) event: &'static str,
+    pub(super) command: Option<&'a config::Command>,
     pub(super) pid: Option<Pid>,
     pub(super) signal: Option<Signal>,
     pub(super) status: Option<ExitStatus>,
+    pub(super) sender: Option<(Received, Option<Name>)>,
+    /// How many processes are left.
+    pub(super) remaining: Option<usize>,
+    /// How long it has lasted.
+    pub(super) after: Option<Duration>,
 }
 
 /// A notice in words.
@@ -30,36 +38,68 @@ pub struct Sentence<'a> {
     pub leftovers: Option<Leftovers>,
     /// Why a command could not be started, where that is the notice.
     pub not_started: Option<&'a dyn fmt::Display>,
+    /// What the process is called that has sent the signal, where that is known and of interest.
+    pub sender: Option<Name>,
+    /// Why a command does not end, where that is the notice.
+    pub diagnosis: Option<Diagnosis>,
+    /// The command has a terminal: who typed ^C knows why it has ended.
+    pub on_terminal: bool,
 }
 
 impl Sentence<'_> {
-    /// What it is about, for a log with fields.
-    pub(super) fn fields(&self) -> Fields {
+    /// What it is about, for a log with fields. The names of the events are documented, and stay.
+    pub(super) fn fields(&self) -> Fields<'_> {
+        let of = |id: CommandId| self.commands.get(id);
+        let event = |event| Fields { event, ..Fields::default() };
+        let signal = |name, signal| Fields { signal: Some(signal), ..event(name) };
+        let sent = |name, received: Received| Fields {
+            sender: Some((received, self.sender)),
+            ..signal(name, received.signal)
+        };
+        let remaining = self.leftovers.as_ref().map(|left| left.count);
         match self.notice {
-            Notice::Received(signal)
-            | Notice::Dropped(signal)
-            | Notice::Interrupted(signal)
-            | Notice::StopAsked(signal, _)
-            | Notice::StopCommandFailed(signal) => {
-                Fields { signal: Some(signal), ..Fields::default() }
-            }
-            Notice::Ended(_, Ending { pid, termination, .. }) => {
+            Notice::Received(received) => sent("signal", received),
+            Notice::Dropped(dropped) => signal("signal_dropped", dropped),
+            Notice::Interrupted(survived) => signal("interrupt", survived),
+            Notice::StopAsked(received, _) => sent("stop", received),
+            Notice::StopAskedAgain(received) => sent("stop_again", received),
+            Notice::NotEnded { command, pid, asked_by, after, .. } => Fields {
+                command: of(command),
+                pid: Some(pid),
+                after: Some(after),
+                ..signal("not_ended", asked_by)
+            },
+            Notice::StopCommandFailed(instead) => signal("stop_command_failed", instead),
+            Notice::Ended(id, Ending { pid, termination, killed_after, .. }) => {
                 let signal = if let Termination::Killed { signal, .. } = termination {
                     Some(signal)
                 } else {
                     None
                 };
-                Fields { pid: Some(pid), signal, status: Some(termination.into()) }
+                Fields {
+                    command: of(id),
+                    pid: Some(pid),
+                    signal,
+                    status: Some(termination.into()),
+                    after: killed_after,
+                    ..event("ended")
+                }
             }
-            Notice::NotStarted { .. }
-            | Notice::OutOfMemory { .. }
-            | Notice::StopEscalated(_)
-            | Notice::Unkillable
-            | Notice::Draining(_)
-            | Notice::DrainEscalated(_)
-            | Notice::Abandoned
-            | Notice::AfterKilled(_)
-            | Notice::Lost => Fields::default(),
+            Notice::NotStarted { command, .. } => {
+                Fields { command: of(command), ..event("not_started") }
+            }
+            Notice::OutOfMemory { .. } => event("out_of_memory"),
+            Notice::StopEscalated(after) => {
+                Fields { after: Some(after), ..event("stop_escalated") }
+            }
+            Notice::Unkillable => event("unkillable"),
+            Notice::Draining(_) => Fields { remaining, ..event("drain") },
+            Notice::DrainEscalated(after) => {
+                Fields { remaining, after: Some(after), ..event("drain_escalated") }
+            }
+            Notice::Abandoned => Fields { remaining, ..event("abandoned") },
+            Notice::AfterKilled(id) => Fields { command: of(id), ..event("after_killed") },
+            Notice::Lost => event("lost"),
         }
     }
 
@@ -77,15 +117,21 @@ impl Sentence<'_> {
                     Role::Stop => false,
                     Role::After => failed,
                 };
-                if matters && !as_asked(ending) { Level::Warn } else { Level::Info }
+                if matters && !as_asked(ending) && !self.is_usual(ending) {
+                    Level::Warn
+                } else {
+                    Level::Info
+                }
             }
             // An escalation is told of by the death that follows, with its reason.
             Notice::Dropped(_)
             | Notice::Interrupted(_)
             | Notice::StopAsked(..)
+            | Notice::StopAskedAgain(_)
             | Notice::StopEscalated(_)
             | Notice::Draining(_) => Level::Info,
             Notice::OutOfMemory { .. }
+            | Notice::NotEnded { .. }
             | Notice::StopCommandFailed(_)
             | Notice::Unkillable
             | Notice::DrainEscalated(_)
@@ -114,19 +160,27 @@ impl Sentence<'_> {
                 };
                 (by_itself && !as_asked(ending)).then_some(Reason::Decisive)
             }
-            Notice::StopAsked(..)
-            | Notice::Unkillable
-            | Notice::DrainEscalated(_)
-            | Notice::Abandoned
-            | Notice::Lost => Some(Reason::Decisive),
+            Notice::NotEnded { .. } => Some(Reason::Context),
+            Notice::StopAsked(..) => Some(Reason::Asked),
+            Notice::Unkillable | Notice::DrainEscalated(_) | Notice::Abandoned | Notice::Lost => {
+                Some(Reason::Decisive)
+            }
             Notice::Received(_)
             | Notice::Dropped(_)
             | Notice::Interrupted(_)
+            | Notice::StopAskedAgain(_)
             | Notice::StopEscalated(_)
             | Notice::Draining(_)
             | Notice::StopCommandFailed(_)
             | Notice::AfterKilled(_) => None,
         }
+    }
+
+    /// A reader has read enough, or the user has typed it.
+    fn is_usual(&self, ending: Ending) -> bool {
+        let Termination::Killed { signal, .. } = ending.termination else { return false };
+        let typed = [Signal::INT, Signal::QUIT, Signal::HUP];
+        signal == Signal::PIPE || (self.on_terminal && typed.contains(&signal))
     }
 
     fn role(&self, id: CommandId) -> Role {
@@ -147,7 +201,7 @@ fn as_asked(ending: Ending) -> bool {
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.notice {
-            Notice::Received(signal) => write!(f, "received {signal}"),
+            Notice::Received(Received { signal, .. }) => write!(f, "received {signal}"),
             Notice::Dropped(signal) => {
                 write!(f, "{signal} is dropped: it is for the command, which is not started yet")
             }
@@ -159,11 +213,26 @@ impl fmt::Display for Sentence<'_> {
                 Some(why) => why.fmt(f),
                 None => write!(f, "{} could not be started", self.command(command)),
             },
-            Notice::StopAsked(signal, Duration::ZERO) => {
-                write!(f, "{signal} asks the container to stop")
+            Notice::StopAsked(received, delay) => {
+                let sender = SentBy(received, self.sender);
+                write!(f, "{} {sender} asks the container to stop", received.signal)?;
+                if delay.is_zero() {
+                    Ok(())
+                } else {
+                    write!(f, "; it is held for {}", Seconds(delay))
+                }
             }
-            Notice::StopAsked(signal, delay) => {
-                write!(f, "{signal} asks the container to stop; it is held for {}", Seconds(delay))
+            Notice::StopAskedAgain(received) => {
+                let sender = SentBy(received, self.sender);
+                write!(f, "{} {sender} asks once more", received.signal)
+            }
+            Notice::NotEnded { command, asked_by, way, after, .. } => {
+                write!(f, "{} has not ended {} after ", self.command(command), Seconds(after))?;
+                match &self.diagnosis {
+                    _ if way == AskedWay::ByCommand => f.write_str("the stop command was started"),
+                    Some(diagnosis) => write!(f, "{asked_by}{}", diagnosis.about(asked_by)),
+                    None => asked_by.fmt(f),
+                }
             }
             Notice::OutOfMemory { kills, stops } => {
                 let processes = if kills == 1 { "process" } else { "processes" };
@@ -188,10 +257,7 @@ impl fmt::Display for Sentence<'_> {
             Notice::Unkillable => {
                 f.write_str("the command has not ended even after SIGKILL: going on without it")
             }
-            Notice::Draining(Some(time)) => {
-                write!(f, "processes are left: they have {} to end", Seconds(time))
-            }
-            Notice::Draining(None) => f.write_str("processes are left: waiting for their end"),
+            Notice::Draining(time) => self.draining(time, f),
             Notice::DrainEscalated(after) => match &self.leftovers {
                 Some(Leftovers { refused: 0, .. }) => self.remaining(
                     f,
@@ -225,15 +291,25 @@ impl fmt::Display for Sentence<'_> {
 }
 
 impl Sentence<'_> {
+    fn draining(&self, time: Option<Duration>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.leftovers {
+            Some(left @ Leftovers { count: 1, .. }) => write!(f, "1 process is left: {left}")?,
+            Some(left @ Leftovers { count: 2.., .. }) => {
+                write!(f, "{} processes are left: {left}", left.count)?;
+            }
+            Some(_) | None => f.write_str("processes are left")?,
+        }
+        match time {
+            Some(time) => write!(f, "; {} to end", Seconds(time)),
+            None => f.write_str("; waiting for their end"),
+        }
+    }
+
     /// How many processes were what, and their names.
     fn remaining(&self, f: &mut fmt::Formatter<'_>, what: &dyn fmt::Display) -> fmt::Result {
-        let Some(Leftovers { count, names, .. }) = &self.leftovers else { return Ok(()) };
-        let (noun, verb) = if *count == 1 { ("process", "was") } else { ("processes", "were") };
-        write!(f, "{count} {noun} {verb} {what}: ")?;
-        for (i, name) in names.iter().enumerate() {
-            write!(f, "{}{name:?}", if i == 0 { "" } else { ", " })?;
-        }
-        if *count > names.len() { write!(f, " and {} more", count - names.len()) } else { Ok(()) }
+        let Some(left) = &self.leftovers else { return Ok(()) };
+        let (noun, verb) = if left.count == 1 { ("process", "was") } else { ("processes", "were") };
+        write!(f, "{} {noun} {verb} {what}: {left}", left.count)
     }
 
     fn ended(&self, id: CommandId, ending: Ending, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -258,6 +334,26 @@ impl Sentence<'_> {
     }
 }
 
+/// Who has sent a signal.
+pub(super) struct SentBy(pub(super) Received, pub(super) Option<Name>);
+
+impl fmt::Display for SentBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Received { signal, from, .. }, name) = self;
+        let typed = [Signal::INT, Signal::QUIT, Signal::TSTP, Signal::HUP];
+        match (from, name) {
+            (Sender::Outside, _) => f.write_str("from outside the container"),
+            (Sender::Process(pid), Some(name)) => {
+                write!(f, "from process {pid} {:?}", name.to_string())
+            }
+            (Sender::Process(pid), None) => write!(f, "from process {pid}"),
+            (Sender::Kernel, _) if typed.contains(signal) => f.write_str("from the terminal"),
+            (Sender::Kernel, _) => f.write_str("from the kernel"),
+            (Sender::Ourselves, _) => f.write_str("from firstmate itself"),
+        }
+    }
+}
+
 /// A duration in seconds, to a tenth; one that is shorter, to the next hundredth.
 pub struct Seconds(pub Duration);
 
@@ -276,6 +372,7 @@ impl fmt::Display for Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::LeftName;
 
     const PID: Pid = match Pid::from_raw(7) {
         Some(pid) => pid,
@@ -303,7 +400,15 @@ mod tests {
 
     fn told(notice: Notice, leftovers: Option<Leftovers>) -> (Level, String, Option<Reason>) {
         let commands = ROLES.map(command);
-        let sentence = Sentence { notice, commands: &commands, leftovers, not_started: None };
+        let sentence = Sentence {
+            notice,
+            commands: &commands,
+            leftovers,
+            not_started: None,
+            sender: None,
+            diagnosis: None,
+            on_terminal: false,
+        };
         (sentence.level(), sentence.to_string(), sentence.reason())
     }
 
@@ -403,7 +508,8 @@ mod tests {
     #[test]
     fn who_is_left_is_counted_and_named_up_to_a_bound() {
         let told = |count, names: &[&str]| {
-            let names = names.iter().map(|name| (*name).to_owned()).collect();
+            let name = |name: &&str| LeftName { name: (*name).to_owned(), has_entered: false };
+            let names = names.iter().map(name).collect();
             told(
                 Notice::DrainEscalated(Duration::from_secs(5)),
                 Some(Leftovers { count, refused: 0, names }),

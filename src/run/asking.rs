@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use crate::process::{Pid, Process};
-use crate::signal::{Received, Signal};
+use crate::process::{Inspection, Name, Pid, Process};
+use crate::signal::{Received, Sender, Signal};
 use crate::status::{Leftovers, Termination};
 use crate::supervisor::charges::{Charges, NextLook, Plan, Waiting};
 use crate::supervisor::{DrainSignals, Moment, Target};
@@ -103,6 +103,17 @@ impl Asking {
 
     pub(super) fn leftovers(&self) -> Option<Leftovers> {
         self.broadcast.leftovers()
+    }
+
+    /// What there is to know of this process.
+    pub(super) fn inspect(&self, pid: Pid) -> Option<Inspection> {
+        self.broadcast.inspect(pid)
+    }
+
+    /// What a process is called that has sent a signal, if it is still there.
+    pub(super) fn name_of(&self, sender: Sender) -> Option<Name> {
+        let Sender::Process(pid) = sender else { return None };
+        self.inspect(pid).map(|seen| seen.process.name)
     }
 
     /// SIGKILL to everyone, and who they were.

@@ -1,5 +1,6 @@
 //! What the supervisor wants done.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -13,12 +14,12 @@ use super::job::Job;
 use super::log_once::{Failure, LogOnce};
 use crate::config::Command;
 use crate::process::Pid;
-use crate::report::{self, Seconds, Sentence};
+use crate::report::{self, Seconds, Sentence, diagnose};
 use crate::signal::Signal;
 use crate::status::{ExitStatus, Leftovers, Termination};
 use crate::supervisor::charges::Waiting;
 use crate::supervisor::{
-    Action, CommandId, DrainSignals, Event, MAIN, Moment, Notice, Phase, Target,
+    Action, AskedWay, CommandId, DrainSignals, Event, MAIN, Moment, Notice, Phase, Target,
 };
 use crate::sys::memory::MemoryWatch;
 use crate::sys::signals::{Beside, SignalReceiver};
@@ -32,6 +33,9 @@ pub(super) struct Effects {
     memory: MemoryWatch,
     end_report: EndReport,
     log_level: LevelFilter,
+    /// The commands that were started and have not ended.
+    running: Vec<(CommandId, Pid)>,
+    on_terminal: bool,
     /// SIGKILL has gone out: who dies of one may have died of ours.
     has_killed: bool,
     /// The drain's has.
@@ -51,12 +55,15 @@ impl Effects {
         asking: Asking,
         log_level: LevelFilter,
     ) -> Self {
+        let most = commands.all().len();
         Self {
             commands,
             job,
             memory,
             end_report,
             asking,
+            running: Vec::with_capacity(most),
+            on_terminal: descriptors::stdin_is_terminal(),
             has_killed: false,
             has_killed_remaining: false,
             left: None,
@@ -108,7 +115,11 @@ impl Effects {
     }
 
     fn start(&mut self, id: CommandId) -> Event {
-        self.commands.start(id, &mut self.job)
+        let event = self.commands.start(id, &mut self.job);
+        if let Event::Started(id, pid) = event {
+            self.running.push((id, pid));
+        }
+        event
     }
 
     /// How many commands there are.
@@ -150,6 +161,7 @@ impl Effects {
 
     /// What the end of a command's child means.
     pub(super) fn ended(&mut self, pid: Pid, termination: Termination) -> Event {
+        self.running.retain(|(_, running)| *running != pid);
         self.commands.ended(pid, termination, &mut self.job)
     }
 
@@ -183,7 +195,7 @@ impl Effects {
         let status = self.finished?;
         // Once more, for a job of the command may have had it so far.
         self.job.give_back();
-        std::mem::take(&mut self.end_report).write();
+        std::mem::take(&mut self.end_report).write(status);
         Some(status)
     }
 
@@ -192,6 +204,12 @@ impl Effects {
         let leftovers = match notice {
             Notice::DrainEscalated(_) => self.left.take(),
             Notice::Abandoned => self.asking.leftovers(),
+            // A look takes its time: only for somebody who will read of it.
+            Notice::Draining(_)
+                if log::max_level() >= LevelFilter::Info || self.end_report.is_wanted() =>
+            {
+                self.asking.leftovers()
+            }
             _ => None,
         };
         let none_is_ours =
@@ -200,11 +218,35 @@ impl Effects {
             Notice::NotStarted { command, .. } => self.commands.why_not_started(command),
             _ => None,
         };
-        let sentence = Sentence { notice, commands: self.commands.all(), leftovers, not_started };
+        let sender = match notice {
+            Notice::StopAsked(received, _) | Notice::StopAskedAgain(received) => {
+                self.asking.name_of(received.from)
+            }
+            _ => None,
+        };
+        let diagnosis = match notice {
+            Notice::NotEnded { pid, asked_by, way, .. } => {
+                let seen = self.asking.inspect(pid);
+                Some(diagnose(seen.as_ref(), asked_by, way == AskedWay::WithOthers))
+            }
+            _ => None,
+        };
+        let (commands, on_terminal) = (self.commands.all(), self.on_terminal);
+        let sentence =
+            Sentence { notice, commands, leftovers, not_started, sender, diagnosis, on_terminal };
         if let Some(reason) = sentence.reason() {
             self.end_report.add(&sentence, reason);
         }
         report::tell(&sentence, phase);
+        match (notice, phase) {
+            (Notice::Received(_) | Notice::Dropped(_), _) => {}
+            (Notice::Interrupted(_), _) => self.end_report.forget(),
+            (_, Phase::Delaying | Phase::Stopping | Phase::Draining | Phase::Finishing) => {
+                let now = sentence.reason().is_none().then_some(&sentence);
+                self.end_report.renew(Step { now, running: &self.running, commands });
+            }
+            (_, Phase::Preparing | Phase::Running | Phase::Done) => {}
+        }
         let is_escalation = matches!(notice, Notice::DrainEscalated(_));
         (is_escalation && none_is_ours).then_some(Event::NotKilled)
     }
@@ -261,6 +303,27 @@ impl Effects {
             log::warn!("cannot look at the processes in /proc: {error}");
         }
         nobody.then_some(Event::NobodyLeft)
+    }
+}
+
+/// Where a stop is, for the message that is there if SIGKILL ends us: what happens now, if it is no
+/// reason by itself, and which commands still run.
+struct Step<'a> {
+    now: Option<&'a Sentence<'a>>,
+    running: &'a [(CommandId, Pid)],
+    commands: &'a [Command],
+}
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(now) = self.now {
+            writeln!(f, "{now}")?;
+        }
+        let running = self.running.iter().filter_map(|(id, _)| self.commands.get(*id));
+        for (i, command) in running.enumerate() {
+            write!(f, "{}{command}", if i == 0 { "still running: " } else { ", " })?;
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use crate::config::TerminationMessage;
 use crate::report::{Reason, Reasons};
+use crate::status::ExitStatus;
 use crate::sys::message_file::MessageFile;
 
 /// The reasons so far, and where to write them; nothing of both unless it is wanted.
@@ -31,6 +32,11 @@ impl EndReport {
         }
     }
 
+    /// Somebody will read it.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The descriptor to keep open.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.0.as_ref().map(|(_, file)| file.descriptor())
@@ -43,9 +49,27 @@ impl EndReport {
         }
     }
 
-    pub(super) fn write(self) {
-        let Some((reasons, file)) = self.0 else { return };
-        if let Err(error) = file.write_if_unwritten(reasons.text().as_bytes()) {
+    /// What is known by now: should SIGKILL end us, it is there to be read.
+    pub(super) fn renew(&mut self, step: impl Display) {
+        let Some((reasons, file)) = &mut self.0 else { return };
+        if file.can_be_renewed() {
+            // The last one will tell of an error.
+            let _ = file.write(reasons.so_far(step).as_bytes());
+        }
+    }
+
+    /// It was no stop after all.
+    pub(super) fn forget(&mut self) {
+        if let Some((reasons, file)) = &mut self.0 {
+            *reasons = Reasons::default();
+            let _ = file.write(b"");
+        }
+    }
+
+    /// Why it ended, if there is something to say.
+    pub(super) fn write(self, status: ExitStatus) {
+        let Some((reasons, mut file)) = self.0 else { return };
+        if let Err(error) = file.write(reasons.text(status).as_bytes()) {
             log::warn!("cannot write the termination message: {}", io::Error::from(error));
         }
     }

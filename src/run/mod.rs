@@ -111,7 +111,7 @@ fn set_up(
         config.user.as_ref().map(Credentials::find).transpose().map_err(|failed| {
             let failed = format!("--user: {failed}");
             end_report.add(&failed, Reason::Decisive);
-            std::mem::take(&mut end_report).write();
+            std::mem::take(&mut end_report).write(config.failures.other);
             fail(&failed, config.failures.other)
         })?;
     become_subreaper(config.subreaper, config.warn_without_orphans);

@@ -45,6 +45,8 @@ impl Signal {
     pub const KILL: Self = Self::constant(consts::SIGKILL);
     /// Quit from the keyboard.
     pub const QUIT: Self = Self::constant(consts::SIGQUIT);
+    /// Writing to a pipe that nobody reads.
+    pub const PIPE: Self = Self::constant(consts::SIGPIPE);
     /// Stop; cannot be caught.
     pub const STOP: Self = Self::constant(consts::SIGSTOP);
     /// Termination.

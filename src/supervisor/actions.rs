@@ -102,7 +102,7 @@ impl fmt::Display for Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Notice {
     /// A signal has arrived.
-    Received(Signal),
+    Received(Received),
     /// A signal has arrived for the main command, which is not there yet.
     Dropped(Signal),
     /// A command could not be started.
@@ -113,7 +113,22 @@ pub enum Notice {
         decides: bool,
     },
     /// This signal begins a stop; for so long it is held.
-    StopAsked(Signal, Duration),
+    StopAsked(Received, Duration),
+    /// This one asks for what has begun already.
+    StopAskedAgain(Received),
+    /// A command has not ended for so long after it was asked to exit.
+    NotEnded {
+        /// Which one.
+        command: CommandId,
+        /// Its child.
+        pid: Pid,
+        /// By which signal it was asked.
+        asked_by: Signal,
+        /// In which way.
+        way: AskedWay,
+        /// How long that is ago.
+        after: Duration,
+    },
     /// Every command has survived this signal: it was an interrupt, and no stop.
     Interrupted(Signal),
     /// The kernel has killed processes because memory ran out.
@@ -141,6 +156,17 @@ pub enum Notice {
     AfterKilled(CommandId),
     /// The kernel says that we have no child, but a command was never reaped.
     Lost,
+}
+
+/// In which way a command was asked to exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AskedWay {
+    /// The signal went to its process alone.
+    Alone,
+    /// To its group, or to everyone.
+    WithOthers,
+    /// The stop command was to do it, and no signal was sent.
+    ByCommand,
 }
 
 /// How a command ended, and what we had to do with it.

@@ -42,6 +42,7 @@ pub(super) struct End {
 
 /// A child, as long as it is not reaped: nothing can be sent to a pid that is no longer ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact by itself")]
 pub(super) struct Child {
     pub(super) pid: Pid,
     pub(super) suspended: bool,
@@ -54,6 +55,8 @@ pub(super) struct Child {
     pub(super) asked: Option<Signal>,
     /// The stop command asks it, and it alone: its process group has heard of nothing.
     pub(super) asked_by_command: bool,
+    /// It was told that it has not ended.
+    pub(super) explained: bool,
     /// How long after that our SIGKILL went out.
     pub(super) killed: Option<Duration>,
 }
@@ -166,6 +169,7 @@ impl Supervisor {
                 continued: false,
                 asked: None,
                 asked_by_command: false,
+                explained: false,
                 killed: None,
             });
         }

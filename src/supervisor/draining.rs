@@ -223,10 +223,15 @@ impl Supervisor {
         if drain.give_up.is_some() {
             return;
         }
+        let is_first = self.stop.is_none_or(|stop| stop.asked.is_none());
+        out.tell(if is_first {
+            Notice::StopAsked(received, Duration::ZERO)
+        } else {
+            Notice::StopAskedAgain(received)
+        });
         if received.signal == Signal::INT && received.from == Sender::Kernel {
             return self.kill_remaining(drain, now, out);
         }
-        let is_first = self.stop.is_none_or(|stop| stop.asked.is_none());
         if is_first {
             self.stop = Some(self.stop.map_or_else(
                 || Stop::sent(Some(now), rewritten, now),

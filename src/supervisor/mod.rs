@@ -38,7 +38,7 @@ mod tests;
 
 use std::time::Duration;
 
-pub use actions::{Action, DrainSignals, Ending, Moment, Notice, Target};
+pub use actions::{Action, AskedWay, DrainSignals, Ending, Moment, Notice, Target};
 pub use clock::Clock;
 use commands::{Command, State};
 pub use commands::{CommandId, MAIN};
@@ -213,7 +213,7 @@ impl Supervisor {
         if received.from == Sender::Ourselves {
             return;
         }
-        out.tell(Notice::Received(signal));
+        out.tell(Notice::Received(received));
         if signal == Signal::CHLD {
             return;
         }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::commands::{Child, End};
-use super::{Action, KILL_WAIT, Life, MAIN, Notice, Out, Phase, State, Supervisor, Target, Time};
-use crate::config::{ExitWhen, Policy, Role};
+use super::commands::{Child, Command, End};
+use super::{
+    Action, AskedWay, KILL_WAIT, Life, MAIN, Notice, Out, Phase, State, Supervisor, Target, Time,
+};
+use crate::config::{ExitWhen, ForwardTo, Policy, Role};
 use crate::signal::{Received, Signal};
 use crate::status::{ExitStatus, Termination};
 
@@ -17,6 +19,9 @@ pub(super) const DEFAULT_DRAIN: Duration = Duration::from_secs(5);
 
 /// Whoever survives a typed SIGINT for so long took it for an interrupt.
 const INTERRUPT: Duration = Duration::from_secs(3);
+
+/// Whoever has not ended so long after it was asked is told of.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// That a stop was asked for, or that the other commands are asked since one has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +36,8 @@ pub(super) struct Stop {
     pub(super) sent: Time,
     /// What this was is decided then: everybody has survived an interrupt.
     pub(super) interrupt: Option<Time>,
+    /// Those that have not ended are told of then.
+    pub(super) explain: Option<Patience>,
     /// SIGKILL goes out then; `None`: never, or it is out.
     pub(super) kill: Option<Time>,
     /// When to stop waiting for the effect of SIGKILL, once it is out.
@@ -48,6 +55,7 @@ impl Stop {
             held: None,
             sent: now,
             interrupt: None,
+            explain: None,
             kill: None,
             give_up: None,
             to_everyone: false,
@@ -60,7 +68,22 @@ impl Stop {
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
-        [self.held, self.interrupt, self.kill, self.give_up].into_iter().flatten().min()
+        let explain = self.explain.map(|patience| patience.until);
+        [self.held, self.interrupt, explain, self.kill, self.give_up].into_iter().flatten().min()
+    }
+}
+
+/// How long nothing is said of those that were asked and have not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Patience {
+    since: Time,
+    until: Time,
+}
+
+impl Patience {
+    fn new(now: Time, kill: Option<Time>) -> Self {
+        let half = kill.map_or(PATIENCE, |kill| kill.saturating_sub(now) / 2);
+        Self { since: now, until: now.saturating_add(half.min(PATIENCE)) }
     }
 }
 
@@ -89,7 +112,7 @@ impl Supervisor {
         };
         match &mut self.stop {
             None => {
-                out.tell(Notice::StopAsked(received.signal, delay));
+                out.tell(Notice::StopAsked(received, delay));
                 let is_interrupt = received.signal == Signal::INT && self.interactive;
                 self.stop = Some(Stop {
                     held: Some(now.saturating_add(delay)),
@@ -100,10 +123,16 @@ impl Supervisor {
                     self.send_stop(now, out);
                 }
             }
-            Some(Stop { held: Some(_), .. }) => self.send_stop(now, out),
+            Some(Stop { held: Some(_), .. }) => {
+                out.tell(Notice::StopAskedAgain(received));
+                self.send_stop(now, out);
+            }
             Some(stop) => {
                 // Whoever asks now is the first to do so, if the end of a command has asked before.
-                if stop.asked.is_none() {
+                if stop.asked.is_some() {
+                    out.tell(Notice::StopAskedAgain(received));
+                } else {
+                    out.tell(Notice::StopAsked(received, Duration::ZERO));
                     stop.asked = Some(now);
                     let limit = self.policy.kill_after.map(|grace| now.saturating_add(grace));
                     stop.kill = stop.kill.min(limit.or(stop.kill));
@@ -123,6 +152,8 @@ impl Supervisor {
         // Only where SIGKILL does not come anyway.
         let until = Some(now.saturating_add(INTERRUPT));
         stop.interrupt = stop.interrupt.and(until).filter(|_| kill.is_none());
+        // An interrupt is no stop yet.
+        stop.explain = stop.interrupt.is_none().then(|| Patience::new(now, kill));
         if self.holds() {
             return self.drain_held(now, out);
         }
@@ -224,7 +255,9 @@ impl Supervisor {
         let stop = self.stop.unwrap_or(Stop::sent(None, signal, now));
         let sent = if stop.held.is_some() { now } else { stop.sent };
         let kill = Some(self.time_of_others(stop.asked, sent, now));
-        self.stop = Some(Stop { held: None, interrupt: None, give_up: None, sent, kill, ..stop });
+        let explain = Some(Patience::new(now, kill));
+        let stop = Stop { held: None, interrupt: None, give_up: None, ..stop };
+        self.stop = Some(Stop { sent, explain, kill, ..stop });
         self.ask(now, out);
     }
 
@@ -283,6 +316,9 @@ impl Supervisor {
         match self.life {
             Life::Preparing | Life::Running => {
                 let Some(stop) = self.stop else { return };
+                if has_come(stop.explain.map(|patience| patience.until)) {
+                    self.explain(now, out);
+                }
                 if has_come(stop.held) {
                     self.send_stop(now, out);
                 } else if is_due(stop.give_up) {
@@ -299,6 +335,28 @@ impl Supervisor {
         }
     }
 
+    /// Tells of those that were asked and have not ended, each once.
+    fn explain(&mut self, now: Time, out: &mut Vec<Action>) {
+        let Some(stop) = &mut self.stop else { return };
+        let Some(Patience { since, .. }) = stop.explain.take() else { return };
+        let after = now.saturating_sub(since);
+        let with_others = stop.to_everyone || self.policy.forward_to == ForwardTo::Group;
+        for (command, Command { state, .. }) in self.commands.iter_mut().enumerate() {
+            let (State::Starting(child) | State::Runs(child)) = state else { continue };
+            let &mut Child { pid, asked: Some(asked_by), asked_by_command, .. } = child else {
+                continue;
+            };
+            if !std::mem::replace(&mut child.explained, true) {
+                let way = match asked_by_command {
+                    true => AskedWay::ByCommand,
+                    false if with_others => AskedWay::WithOthers,
+                    false => AskedWay::Alone,
+                };
+                out.tell(Notice::NotEnded { command, pid, asked_by, way, after });
+            }
+        }
+    }
+
     /// SIGKILL to whatever got the stop signal, and to the stop command.
     fn escalate(&mut self, now: Time, out: &mut Vec<Action>) {
         let Policy { forward_to, placement, .. } = self.policy;
@@ -306,7 +364,7 @@ impl Supervisor {
         let to_everyone = stop.to_everyone;
         let after = now.saturating_sub(stop.sent);
         (stop.kill, stop.give_up) = (None, Some(now.saturating_add(KILL_WAIT)));
-        stop.interrupt = None;
+        (stop.interrupt, stop.explain) = (None, None);
         out.tell(Notice::StopEscalated(after));
         for (role, child) in self.children_mut() {
             if child.asked.is_some() || role == Role::Stop {
@@ -390,7 +448,7 @@ impl Supervisor {
             out.push(Action::ForgetAsked);
             self.stop = None;
             for (_, child) in self.children_mut() {
-                (child.asked, child.continued) = (None, false);
+                (child.asked, child.continued, child.explained) = (None, false, false);
             }
         }
     }

@@ -49,6 +49,11 @@ impl Story {
         actions
     }
 
+    /// When SIGKILL goes out.
+    fn kill_time(&self) -> Option<Time> {
+        self.0.stop.and_then(|stop| stop.kill)
+    }
+
     fn check_deadline(&mut self) -> Vec<Action> {
         self.on(Event::CheckDeadline(self.1))
     }
@@ -99,6 +104,28 @@ fn a_command_that_ends_alone_ends_the_container() {
     let mut story = Story::new(Policy::default(), JobControl::Absent);
     assert_eq!(story.ends(), [Action::ReclaimTerminal]);
     assert_eq!(story.on(Event::NoChildren), [finish(4)]);
+}
+
+#[test]
+fn a_command_that_has_not_ended_is_told_of_once_after_three_seconds_or_half_of_its_time() {
+    for (kill_after, after) in [(None, 3_000), (Some(20_000), 3_000), (Some(1_000), 500)] {
+        let kill_after = kill_after.map(Duration::from_millis);
+        let policy = Policy { kill_after, ..Policy::default() };
+        let mut story = Story::new(policy, JobControl::Absent);
+        assert_eq!(story.at(1).0.deadline(), None, "no timer outside of a stop");
+        story.signal(Signal::TERM);
+        let after = Duration::from_millis(after);
+        assert_eq!(story.0.deadline(), Some(seconds(1) + after));
+        story.1 += after;
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            let now = story.1;
+            story.0.handle(Event::CheckDeadline(now), now, &mut told);
+        }
+        let (asked_by, way) = (Signal::TERM, AskedWay::Alone);
+        let notice = Notice::NotEnded { command: 0, pid: MAIN, asked_by, way, after };
+        assert_eq!(told, [Action::Tell(notice)]);
+    }
 }
 
 #[test]
@@ -295,12 +322,12 @@ fn a_held_stop_signal_goes_out_once_at_the_end_of_the_delay_or_on_a_second_one()
     assert_eq!(story.at(1).signal(Signal::TERM), []);
     assert_eq!(story.at(2).signal(Signal::HUP), [to_main(Signal::HUP)]);
     assert_eq!(story.at(6).check_deadline(), [ask(Signal::TERM)]);
-    assert_eq!(story.0.deadline(), Some(seconds(8)));
+    assert_eq!(story.kill_time(), Some(seconds(8)));
 
     let mut story = Story::new(policy, JobControl::Absent);
     story.at(1).signal(Signal::TERM);
     assert_eq!(story.at(2).signal(Signal::INT), [ask(Signal::TERM)]);
-    assert_eq!(story.0.deadline(), Some(seconds(4)));
+    assert_eq!(story.kill_time(), Some(seconds(4)));
 }
 
 #[test]
@@ -314,7 +341,7 @@ fn only_the_stop_signals_of_the_policy_start_a_stop() {
     assert_eq!(story.signal(Signal::TERM), [to_main(Signal::TERM)]);
     assert_eq!(story.0.phase(), Phase::Running);
     assert_eq!(story.signal(QUIT), [ask(QUIT)]);
-    assert_eq!(story.0.deadline(), Some(seconds(1)));
+    assert_eq!(story.kill_time(), Some(seconds(1)));
 }
 
 #[test]
@@ -339,7 +366,7 @@ fn the_received_signal_starts_a_stop_and_the_rewritten_one_goes_out() {
     assert_eq!(story.signal(QUIT), [to_main(Signal::HUP)]);
     assert_eq!(story.0.phase(), Phase::Running);
     assert_eq!(story.signal(Signal::TERM), [ask(QUIT)]);
-    assert_eq!(story.0.deadline(), Some(seconds(1)));
+    assert_eq!(story.kill_time(), Some(seconds(1)));
     story.ends();
     story.on(LEFT);
     assert_eq!(story.signal(Signal::TERM), [], "nobody is there for it");

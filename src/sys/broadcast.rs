@@ -10,9 +10,9 @@ use nix::errno::Errno;
 use super::kill::{self, ignore_gone};
 use super::process_table::{self, Detail};
 use super::{descriptors, process};
-use crate::process::{Identity, Pid, Process};
+use crate::process::{Identity, Inspection, Pid, Process};
 use crate::signal::Signal;
-use crate::status::Leftovers;
+use crate::status::{LeftName, Leftovers};
 
 /// A command's child, and its group.
 pub struct Leader {
@@ -97,6 +97,12 @@ impl Broadcast {
         unseen.filter(|pid| process_table::is_hidden(*pid)).collect()
     }
 
+    /// What there is to know of this process; `None` where /proc does not tell.
+    #[must_use]
+    pub fn inspect(&self, pid: Pid) -> Option<Inspection> {
+        descriptors::with_spare(|| process_table::inspect(pid)).ok()
+    }
+
     /// Sends a signal to everyone but us; that nobody is there is no error.
     ///
     /// # Errors
@@ -165,7 +171,10 @@ impl Broadcast {
 
 fn leftovers_of(all: &[Process]) -> Option<Leftovers> {
     let living = || all.iter().filter(|process| process.lives);
-    let names = living().take(Leftovers::MOST_NAMES).map(|process| process.name.to_string());
+    let names = living().take(Leftovers::MOST_NAMES).map(|process| LeftName {
+        name: process.name.to_string(),
+        has_entered: process.parent == 0,
+    });
     let refused = living().filter(|process| kill::probe(process.pid) == Err(Errno::EPERM));
     let (count, refused) = (living().count(), refused.count());
     // Those that are there are hidden.

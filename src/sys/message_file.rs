@@ -6,15 +6,17 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
-use nix::unistd::ftruncate;
+use nix::sys::uio::pwrite;
+use nix::unistd::{ftruncate, write};
 
 /// The open file. It is opened at the start, so that what the command does to its rights, root
 /// directory or file systems is no hindrance.
 pub struct MessageFile {
     file: OwnedFd,
-    /// What an earlier run has left there, which ours takes the place of; `None`: a file that is
-    /// nobody's but the command's.
-    old: Option<Content>,
+    /// It is a file, and no pipe or device, from which nothing can be taken back.
+    is_regular: bool,
+    /// What is there of ours, or of an earlier run: no other text is written over.
+    ours: Option<Content>,
 }
 
 /// What tells whether somebody has written.
@@ -43,10 +45,11 @@ impl MessageFile {
         let flags = if create { flags | OFlag::O_CREAT } else { flags };
         let file = open(path, flags, Mode::from_bits_truncate(0o644))?;
         let stat = fstat(file.as_fd())?;
-        if is_regular(&stat) && stat.st_nlink > 1 {
+        let is_regular = SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG;
+        if is_regular && stat.st_nlink > 1 {
             return Err(Errno::EMLINK);
         }
-        Ok(Self { file, old: create.then(|| Content::of(&stat)) })
+        Ok(Self { file, is_regular, ours: create.then(|| Content::of(&stat)) })
     }
 
     /// The descriptor to keep open.
@@ -55,23 +58,33 @@ impl MessageFile {
         self.file.as_fd()
     }
 
-    /// Writes the message, which may be empty, in one piece and without waiting, unless the file holds something that
-    /// was not there at the start: the command has its own message.
+    /// Whether another message can take the place of one.
+    #[must_use]
+    pub fn can_be_renewed(&self) -> bool {
+        self.is_regular
+    }
+
+    /// Writes the message, in one piece and without waiting, in the place of our last one, unless
+    /// the command has written its own. Whoever reads at any moment finds a message. An empty one
+    /// takes ours away.
     ///
     /// # Errors
-    /// As fstat(2), ftruncate(2) and write(2): `ENOSPC`, `EAGAIN`.
-    pub fn write_if_unwritten(&self, message: &[u8]) -> nix::Result<()> {
-        let stat = fstat(self.file.as_fd())?;
-        if is_regular(&stat) && stat.st_size > 0 {
-            if self.old != Some(Content::of(&stat)) {
-                return Ok(());
-            }
-            ftruncate(&self.file, 0)?;
+    /// As fstat(2), ftruncate(2) and pwrite(2): `ENOSPC`, `EAGAIN`.
+    pub fn write(&mut self, message: &[u8]) -> nix::Result<()> {
+        if !self.is_regular {
+            return if message.is_empty() { Ok(()) } else { write(&self.file, message).map(drop) };
         }
-        if message.is_empty() {
+        let stat = fstat(self.file.as_fd())?;
+        if stat.st_size > 0 && self.ours != Some(Content::of(&stat)) {
             return Ok(());
         }
-        nix::unistd::write(&self.file, message).map(drop)
+        let written = if message.is_empty() { Ok(0) } else { pwrite(&self.file, message, 0) };
+        let length = libc::off_t::try_from(*written.as_ref().unwrap_or(&0)).unwrap_or(0);
+        if stat.st_size != length {
+            ftruncate(&self.file, length)?;
+        }
+        self.ours = Some(Content::of(&fstat(self.file.as_fd())?));
+        written.map(drop)
     }
 }
 
@@ -79,8 +92,4 @@ impl Content {
     fn of(stat: &libc::stat) -> Self {
         Self { size: stat.st_size, modified: (stat.st_mtime, stat.st_mtime_nsec) }
     }
-}
-
-fn is_regular(stat: &libc::stat) -> bool {
-    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
 }

@@ -12,7 +12,7 @@ use nix::unistd::{Gid, Uid, getpid, read, setfsgid, setfsuid};
 
 use super::directory;
 use super::kill::{self, ignore_gone};
-use crate::process::{Identity, Name, Pid, Process};
+use crate::process::{Identity, Inspection, Name, Pid, Process};
 use crate::signal::{Signal, SignalSet};
 
 /// How much to look at.
@@ -49,6 +49,32 @@ pub(super) fn look(detail: Detail, is_pid_1: bool) -> nix::Result<Vec<Process>> 
         processes.push(process);
     }
     Ok(processes)
+}
+
+/// What there is to know of this process, with its children.
+///
+/// # Errors
+/// As [`look`]; `ESRCH` if it is gone.
+pub(super) fn inspect(pid: Pid) -> nix::Result<Inspection> {
+    let Stat { mut process, state, .. } = Stat::read(pid)?.ok_or(Errno::ESRCH)?;
+    let named = |pid: i32| {
+        let stat = Stat::read(pid).ok().flatten().filter(|stat| stat.process.lives)?;
+        Some((stat.process.pid, stat.process.name))
+    };
+    let (mut path, mut text) = (Path::new(), [0_u8; 4096]);
+    let length = read_some(path.of(format_args!("/proc/{pid}/status"))?, &mut text)?;
+    let status = text.get(..length).unwrap_or_default();
+    parse_status(status, &mut process);
+    let status = String::from_utf8_lossy(status);
+    let field =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let tracer = field("TracerPid").and_then(|pid| pid.trim().parse().ok()).and_then(named);
+    let pids: Vec<_> =
+        field("NSpid").map(|pids| pids.split_whitespace().collect()).unwrap_or_default();
+    let is_namespace_init = pids.len() > 1 && pids.last() == Some(&"1");
+    let children =
+        children(pid.as_raw()).unwrap_or_default().into_iter().filter_map(named).collect();
+    Ok(Inspection { process, state, tracer, children, is_namespace_init })
 }
 
 /// Whether a process is there, but not in /proc.
@@ -182,6 +208,7 @@ const KERNEL_THREAD: u32 = 0x0020_0000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     process: Process,
+    state: u8,
     is_kernel_thread: bool,
 }
 
@@ -232,7 +259,8 @@ impl Stat {
             switches: None,
             stdin_pipe: None,
         };
-        Some(Self { process, is_kernel_thread: flags & KERNEL_THREAD != 0 })
+        let state = state.bytes().next()?;
+        Some(Self { process, state, is_kernel_thread: flags & KERNEL_THREAD != 0 })
     }
 }
 
@@ -367,7 +395,7 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
-        let Stat { process, is_kernel_thread } = Stat::parse(STAT.as_bytes()).unwrap();
+        let Stat { process, is_kernel_thread, .. } = Stat::parse(STAT.as_bytes()).unwrap();
         let Process { pid, parent, group, session, started, .. } = process;
         assert_eq!((pid.as_raw(), parent, group, session, started), (42, 7, 40, 39, 987_654));
         assert!(process.lives && process.sleeps && process.has_terminal && !is_kernel_thread);

@@ -65,7 +65,7 @@ fn without_a_drain_firstmate_exits_at_once() {
 #[test]
 fn a_drain_without_limit_waits() {
     let running = leaving("daemon [ until 15 until 10 ]").options("--drain never -v").start();
-    running.stderr.expect_part("processes are left: waiting for their end");
+    running.stderr.expect_part("; waiting for their end");
     running.stdout.expect_part("signal 15");
     // Longer than the time that it has by default.
     std::thread::sleep(Duration::from_secs(6));

@@ -150,12 +150,12 @@ fn a_command_that_the_kernel_holds_does_not_hold_the_container() {
 }
 
 #[test]
-#[ignore = "firstmate does not yet say why a command does not end"]
 fn a_command_that_waits_for_its_vfork_is_said_to_be_held_by_the_kernel() {
-    let running = Scenario::container().options("-t 4s").probe("say ready vfork").start().ready();
+    let running =
+        Scenario::container().options("-t 4s").probe("block-all say ready vfork").start().ready();
     let main = running.init.child();
     wait_until("the vfork", || main.state() == Some('D'));
     running.signal(libc::SIGTERM);
-    running.stderr.expect_part("kernel");
+    running.stderr.expect_part("the kernel holds it (state D)");
     assert_eq!(running.finish().status, 137);
 }

@@ -47,8 +47,12 @@ pub fn exit_code(status: i32) -> i32 {
 }
 
 /// Returns as PID 1 of a new namespace inside of this one, with the /proc of this one.
-pub fn nest() {
+pub fn for_children() {
     check(unsafe { libc::unshare(libc::CLONE_NEWPID) }, "unshare");
+}
+
+pub fn nest() {
+    for_children();
     leave_to_child();
 }
 

@@ -143,11 +143,12 @@ fn one_that_ignores_the_stop_is_killed_after_the_grace_period() {
     let finished = running.finish();
     assert!(asked.elapsed() >= Duration::from_millis(200), "{:?}", asked.elapsed());
     assert_silent(&finished, 137);
-    let reason = format!(
-        "warning: {} was killed by SIGKILL: it had not ended N.Ns after SIGTERM",
-        named("--before")
-    );
-    assert_eq!(told(&finished.stderr), [reason]);
+    let reasons = [
+        "has not ended N.Ns after SIGTERM: it blocks SIGTERM",
+        "was killed by SIGKILL: it had not ended N.Ns after SIGTERM",
+    ];
+    let reasons = reasons.map(|reason| format!("warning: {} {reason}", named("--before")));
+    assert_eq!(told(&finished.stderr), reasons);
 }
 
 #[test]

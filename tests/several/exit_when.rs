@@ -237,6 +237,6 @@ fn main_those_that_serve_it_have_the_time_of_the_drain_when_its_own_is_over() {
         running.signal(libc::SIGTERM);
         let finished = running.finish();
         assert_eq!((finished.status, &*finished.stdout[1]), (137, "other"), "{finished:?}");
-        assert_eq!(finished.stderr.len(), 1, "{finished:?}");
+        assert_eq!(finished.stderr.len(), 2, "{finished:?}");
     }
 }

@@ -214,6 +214,8 @@ fn held(init: Process) -> Vec<String> {
         .descriptors()
         .into_iter()
         .map(|(_, target)| if target.starts_with("pipe:") { "pipe".into() } else { target });
+    // Those hold nothing: they name the groups of its children.
+    let targets = targets.filter(|target| !target.ends_with("[pidfd]"));
     targets.filter(|target| !counters.iter().any(|counter| target.ends_with(counter))).collect()
 }
 

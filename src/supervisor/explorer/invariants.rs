@@ -37,6 +37,7 @@ impl World {
         Self::check_sends(event, actions, next, &context);
         self.check_asks(event, actions, next, &context);
         self.check_kills(event, actions, next, &context);
+        self.check_notices(event, actions, next, &context);
         let suspends = actions.iter().any(|action| matches!(action, Action::Suspend(_)));
         let may_suspend = after.job_control == JobControl::Above
             && matches!(after.life, Life::Preparing | Life::Running);
@@ -174,6 +175,34 @@ impl World {
             "only the drain asks those that remain\n{event:?}\n{}",
             context()
         );
+    }
+
+    /// Who has not ended is told of after it was asked, and not again.
+    fn check_notices(
+        &self,
+        event: Event,
+        actions: &[Action],
+        next: &World,
+        context: &dyn Fn() -> String,
+    ) {
+        for action in actions {
+            let Action::Tell(Notice::NotEnded { command, pid, .. }) = action else { continue };
+            assert!(matches!(event, Event::CheckDeadline(_)), "not now\n{}", context());
+            assert!(
+                self.runs(*command) && self.records[*command].asked && *pid == pid_of(*command),
+                "{command} has nothing to answer for\n{}",
+                context()
+            );
+            let Some(child) = self.supervisor.commands[*command].child() else {
+                panic!("{command} is given up\n{}", context())
+            };
+            let after = next.supervisor.commands[*command].child();
+            assert!(
+                !child.explained && after.is_none_or(|child| child.explained),
+                "{command} is told of twice\n{}",
+                context()
+            );
+        }
     }
 
     /// SIGKILL goes out at the end of a grace period, at ^C in the drain, or again until nobody is

@@ -87,7 +87,7 @@ fn the_end_of_one_asks_the_others_as_the_user_said() {
     let policy = Policy { rewrite, kill_after: Some(seconds(20)), ..Policy::default() };
     let mut story = Story::of(policy.clone(), &[WITH]);
     assert_eq!(story.at(1).exits(1, 1), [asks(0, QUIT)]);
-    assert_eq!(story.0.deadline(), Some(seconds(21)));
+    assert_eq!(story.kill_time(), Some(seconds(21)));
     story.at(8).exits(0, 0);
     assert_eq!(story.on(Event::NoChildren), [finish(1)]);
 
@@ -137,7 +137,7 @@ fn what_serves_the_main_command_is_asked_when_that_has_exited() {
     let mut story = Story::of(Policy { exit_when: ExitWhen::Main, ..stopping_in(9) }, &[WITH]);
     assert_eq!(story.signal(Signal::TERM), [asks(0, Signal::TERM)]);
     assert_eq!(story.at(3).exits(0, 2), [asks(1, Signal::TERM)]);
-    assert_eq!(story.0.deadline(), Some(seconds(9)), "what remains");
+    assert_eq!(story.kill_time(), Some(seconds(9)), "what remains");
     story.exits(1, 0);
     assert_eq!(story.on(Event::NoChildren), [finish(2)]);
 }
@@ -269,7 +269,7 @@ fn the_signal_is_sent_after_all_if_the_stop_command_fails() {
             story.on(Event::Started(1, pid(1)));
         }
         assert_eq!(story.at(4).on(fails), [asks(0, Signal::TERM)]);
-        assert_eq!(story.0.deadline(), Some(seconds(8)), "the clock has started with the stop");
+        assert_eq!(story.kill_time(), Some(seconds(8)), "the clock has started with the stop");
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`supervisor`] | every decision, explored state by state | [`config`], [`signal`], [`status`] |
 //! | [`report`] | the log, and why the container ended | [`supervisor`] and what it uses |
 //! | [`sys`] | system calls; the only `unsafe` code | [`config`], [`signal`], [`status`] |
+//! | [`oci`] | `firstmate-oci`: an OCI runtime that puts firstmate into each container | [`report`], [`sys`] |
 //! | [`config`] | what was asked for: validated, plain data | [`signal`], [`status`] |
 //! | [`signal`], [`status`], [`process`] | real-time signals too; how processes end | |
 //!
@@ -21,6 +22,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod oci;
 pub mod process;
 pub mod report;
 pub mod run;

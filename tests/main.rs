@@ -16,6 +16,7 @@ mod holding;
 mod install;
 mod json_log;
 mod memory;
+mod oci;
 mod output;
 mod outside;
 mod parent_death;

@@ -26,7 +26,7 @@ class Containerd(Engine):
         # Its sandbox_image is the pods' pause process.
         settings = (examples.PLACE / "kubernetes/containerd.toml").read_text()
         # For machines without CAP_SYS_RESOURCE, or without AppArmor's tools.
-        settings += "restrict_oom_score_adj = true\ndisable_apparmor = true\n"
+        settings += "restrict_oom_score_adj = true\ndisable_apparmor = true\n" + self.extra_settings()
         self.containerd, self.socket = daemon.containerd(self.place / "containerd", settings)
         [pause] = [line.split('"')[1] for line in settings.splitlines() if line.lstrip().startswith("sandbox_image")]
         # As pause.Dockerfile makes it.
@@ -39,6 +39,18 @@ class Containerd(Engine):
         for name in ("my-app:1", "my-worker:1"):
             self.load(name, [image, application], {})
         self.cri = Cri(self.socket, self.place)
+
+    # Of the pods; empty is the default.
+    runtime_handler = ""
+
+    def extra_settings(self) -> str:
+        return ""
+
+    def command_of(self, container) -> list[str]:
+        return container.arguments()
+
+    def environment_of(self, container) -> dict[str, str]:
+        return container.env
 
     def load(self, name: str, layers: list[bytes], config: dict):
         archive = oci_image.write(self.place / "image.tar", full(name), layers, config)

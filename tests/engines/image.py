@@ -10,9 +10,9 @@ from pathlib import Path
 class Image:
     """A directory tree, `root`, and the same as a tar archive."""
 
-    def __init__(self, place: Path, firstmate: Path, probe: Path):
+    def __init__(self, place: Path, firstmate: Path, probe: Path, oci: Path):
         self.root = place / "root"
-        self.firstmate = firstmate
+        self.firstmate, self.oci = firstmate, oci
         for directory in ("bin", "dev", "etc", "proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr/bin", "var"):
             (self.root / directory).mkdir(parents=True)
         # Everybody may write to srv, and no engine mounts anything there: only a read-only root refuses.

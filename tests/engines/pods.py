@@ -34,7 +34,7 @@ class Pod:
             "log_directory": str(self.logs),
             "linux": {"cgroup_parent": cgroup, "security_context": {"namespace_options": {"network": "NODE", "pid": pid}}},
         }
-        self.id = engine.cri.call("RunPodSandbox", config=self.config).pod_sandbox_id
+        self.id = engine.cri.call("RunPodSandbox", config=self.config, runtime_handler=engine.runtime_handler).pod_sandbox_id
 
     def start(self, container, namespaces: dict) -> "CriContainer":
         """A container of the image `test`."""
@@ -43,8 +43,8 @@ class Pod:
             self,
             {
                 "image": {"image": full("test")},
-                "command": container.arguments(),
-                "envs": [{"key": key, "value": value} for key, value in container.env.items()],
+                "command": self.engine.command_of(container),
+                "envs": [{"key": key, "value": value} for key, value in self.engine.environment_of(container).items()],
                 "stdin": container.tty,
                 "tty": container.tty,
                 "linux": {

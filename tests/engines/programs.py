@@ -28,12 +28,13 @@ def install(packages):
 
 
 def build():
-    """The paths of firstmate and of the probe, which the containers run."""
+    """The paths of firstmate and of the probe, which the containers run, and of firstmate-oci."""
     firstmate, probe = os.environ.get("TESTED_FIRSTMATE"), os.environ.get("TESTED_PROBE")
     firstmate = firstmate or executable("firstmate", "build", "--bin=firstmate")
     # The suite's executable is the probe, by any other name.
     probe = probe or executable("suite", "test", "--no-run", "--test=suite")
-    return Path(firstmate).resolve(), Path(probe).resolve()
+    oci = os.environ.get("TESTED_OCI") or executable("firstmate-oci", "build", "--bin=firstmate-oci")
+    return tuple(Path(program).resolve() for program in (firstmate, probe, oci))
 
 
 def executable(name, command, *options) -> str:

@@ -4,7 +4,7 @@ import importlib
 import sys
 
 # Each has a list ENGINES of classes.
-MODULES = ["runc", "crun", "docker", "podman", "containerd", "bubblewrap", "nspawn", "gvisor", "qemu"]
+MODULES = ["runc", "crun", "docker", "podman", "containerd", "bubblewrap", "nspawn", "gvisor", "runtime", "qemu"]
 
 
 def find(names):

@@ -1,5 +1,5 @@
-//! Tells the program which commit it was built from, the linker where code goes, and the user when
-//! the binary would not be static.
+//! Tells the program which commit it was built from, the linker where code goes, and refuses
+//! to build a binary that is not static.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,15 +18,19 @@ fn main() {
         env::var("CARGO_MANIFEST_DIR").unwrap_or_default()
     );
     println!("cargo::rerun-if-env-changed=FIRSTMATE_GIT_HASH");
+    println!("cargo::rerun-if-env-changed=FIRSTMATE_DYNAMIC");
     let hash = env::var("FIRSTMATE_GIT_HASH").ok().or_else(packaged_commit).or_else(commit);
     println!("cargo::rustc-env=FIRSTMATE_GIT_HASH={}", hash.as_deref().unwrap_or("unknown"));
 
     let features = env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
     if !features.split(',').any(|feature| feature == "crt-static") {
+        let dynamic = env::var_os("FIRSTMATE_DYNAMIC").is_some();
         println!(
-            "cargo::warning=the binary will need a C library at run time: RUSTFLAGS or another \
-             working directory hides the flags of .cargo/config.toml (-C \
-             target-feature=+crt-static -C relocation-model=static)"
+            "cargo::{}=the binary would need a C library at run time, and not start in another \
+             image: build with RUSTFLAGS='-C target-feature=+crt-static -C \
+             relocation-model=static', or for a musl target; FIRSTMATE_DYNAMIC=1 builds it \
+             nevertheless",
+            if dynamic { "warning" } else { "error" }
         );
     }
 }

@@ -20,6 +20,11 @@
 //!
 //! CONTRIBUTING.md tells where to add what, and docs/decisions why it is so.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "firstmate is the init of a Linux container: it needs signalfd(2), waitid(2) and /proc"
+);
+
 pub mod cli;
 pub mod config;
 pub mod oci;

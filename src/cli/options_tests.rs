@@ -127,6 +127,22 @@ fn the_readme_has_the_table_of_options() {
     compare_or_write("README.md", |mark| format!("<!-- {mark} -->"), &text);
 }
 
+#[test]
+fn the_shells_complete_the_options() {
+    use clap_complete::Shell::{Bash, Fish, Zsh};
+    let files = [(Bash, "firstmate.bash"), (Zsh, "_firstmate"), (Fish, "firstmate.fish")];
+    for (shell, file) in files {
+        let mut text = Vec::new();
+        clap_complete::generate(shell, &mut FIRSTMATE.parser_with_help(), "firstmate", &mut text);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/completions").join(file);
+        if std::env::var_os("WRITE_DOCS").is_some() {
+            fs::write(path, text).unwrap();
+        } else {
+            assert!(fs::read(&path).unwrap() == text, "{file} is not what the options say");
+        }
+    }
+}
+
 /// Sentences in roff, each on lines of its own.
 fn roff(text: &str) -> String {
     let bold = |(i, part): (usize, &str)| match i % 2 {

@@ -109,30 +109,34 @@ pub(super) fn by_pidfd(
     .map(drop)
 }
 
-/// The start of a `siginfo_t` for a queued signal as the kernel lays it out on 64-bit Linux.
+/// The start of a `siginfo_t` for a queued signal as the kernel lays it out: the union after the
+/// first three fields is aligned as a pointer is (include/uapi/asm-generic/siginfo.h).
 #[repr(C)]
 struct QueuedInfo {
     signo: libc::c_int,
     errno: libc::c_int,
     code: libc::c_int,
+    #[cfg(target_pointer_width = "64")]
     padding: libc::c_int,
     pid: libc::pid_t,
     uid: libc::uid_t,
-    value: u64,
+    /// `union sigval`, as long as a pointer.
+    value: usize,
 }
 
-const _: () =
-    assert!(size_of::<QueuedInfo>() <= size_of::<libc::siginfo_t>() && size_of::<usize>() == 8);
+const _: () = assert!(size_of::<QueuedInfo>() <= size_of::<libc::siginfo_t>());
 
 fn siginfo(signal: Signal, payload: Payload) -> libc::siginfo_t {
+    #[expect(clippy::cast_possible_truncation, reason = "it came from a value of that length")]
     let queued = QueuedInfo {
         signo: signal.as_raw(),
         errno: 0,
         code: libc::SI_QUEUE,
+        #[cfg(target_pointer_width = "64")]
         padding: 0,
         pid: payload.pid,
         uid: payload.uid,
-        value: payload.value,
+        value: payload.value as usize,
     };
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: `QueuedInfo` is a prefix of `siginfo_t` and no larger; all-zero is valid for the
@@ -140,5 +144,20 @@ fn siginfo(signal: Signal, payload: Payload) -> libc::siginfo_t {
     unsafe {
         info.as_mut_ptr().cast::<QueuedInfo>().write(queued);
         info.assume_init()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_are_where_the_c_library_finds_them() {
+        let signal = Signal::from_raw(40).unwrap();
+        let info = siginfo(signal, Payload { value: 0x1234_5678, pid: 7, uid: 9 });
+        assert_eq!((info.si_signo, info.si_code), (40, libc::SI_QUEUE));
+        // SAFETY: a queued signal has these fields.
+        let (pid, uid, value) = unsafe { (info.si_pid(), info.si_uid(), info.si_value()) };
+        assert_eq!((pid, uid, value.sival_ptr.addr()), (7, 9, 0x1234_5678));
     }
 }

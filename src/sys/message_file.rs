@@ -22,8 +22,8 @@ pub struct MessageFile {
 /// What tells whether somebody has written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Content {
-    size: libc::off_t,
-    modified: (libc::time_t, libc::c_long),
+    size: i64,
+    modified: [i64; 2],
 }
 
 impl MessageFile {
@@ -89,7 +89,9 @@ impl MessageFile {
 }
 
 impl Content {
+    #[allow(clippy::useless_conversion, reason = "with 32 bits the fields are shorter")]
     fn of(stat: &libc::stat) -> Self {
-        Self { size: stat.st_size, modified: (stat.st_mtime, stat.st_mtime_nsec) }
+        let modified = [i64::from(stat.st_mtime), i64::from(stat.st_mtime_nsec)];
+        Self { size: i64::from(stat.st_size), modified }
     }
 }

@@ -6,6 +6,7 @@ use std::ptr;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::time::TimeSpec;
 use nix::unistd::getpid;
 
 use super::check;
@@ -307,6 +308,5 @@ fn poll(
 }
 
 fn timespec(duration: Duration) -> libc::timespec {
-    let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    libc::timespec { tv_sec: seconds, tv_nsec: duration.subsec_nanos().into() }
+    *TimeSpec::from_duration(duration).as_ref()
 }

@@ -89,6 +89,9 @@ pub struct Inspection {
     pub children: Vec<(Pid, Name)>,
     /// It is PID 1 of a PID namespace below ours.
     pub is_namespace_init: bool,
+    /// The file name of its executable, where we may know it: a script is called by its own name,
+    /// and executed by its shell.
+    pub executable: Option<String>,
 }
 
 /// What names a process for good.

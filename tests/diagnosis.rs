@@ -49,6 +49,11 @@ fn a_shell_that_waits_for_its_child_is_said_to_do_so_and_the_child_is_named() {
         );
         assert!(rest.ends_with("), which gets the signal only with -g"), "{rest}");
     }
+    // As most images have it: /proc calls a script by its own name.
+    let directory = Directory::new();
+    let entrypoint = directory.file("entrypoint", format!("#!/bin/bash\n{script}\n"));
+    let line = stopped("", &[&*entrypoint.display().to_string(), "sleep"]);
+    assert!(line.contains("it waits for \"sleep\" "), "{line}");
     // What is said to help does.
     let scenario = Scenario::container().options("-g -t 50s").command(["bash", "-c", script]);
     let running = scenario.start().ready();

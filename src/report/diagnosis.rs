@@ -47,11 +47,19 @@ const OTHER_STOPS: [Signal; 4] = [Signal::INT, Signal::QUIT, Signal::HUP, Signal
 /// Why this process has not ended of `signal`, which went to its group too if `to_group`.
 #[must_use]
 pub fn diagnose(seen: Option<&Inspection>, signal: Signal, to_group: bool) -> Diagnosis {
-    let Some(Inspection { process, state, tracer, children, is_namespace_init }) = seen else {
+    let Some(Inspection { process, state, tracer, children, is_namespace_init, executable }) = seen
+    else {
         return Diagnosis::Unknown;
     };
     let has = |set: Option<SignalSet>| set.is_some_and(|set| set.contains(signal));
-    let is_shell = SHELLS.contains(&process.name.to_string().as_str());
+    let name = process.name.to_string();
+    let is_shell = SHELLS.contains(&name.as_str());
+    let is_run_by_shell = match executable.as_deref() {
+        // It is many other programs too; most scripts are called *.sh.
+        Some("busybox") => name.ends_with("sh"),
+        Some(executable) => SHELLS.contains(&executable),
+        None => false,
+    };
     match (state, tracer) {
         (b't', _) | (b'T', Some(_)) => {
             let tracer = tracer.map(|(pid, name)| format!("{:?} ({pid})", name.to_string()));
@@ -76,7 +84,7 @@ pub fn diagnose(seen: Option<&Inspection>, signal: Signal, to_group: bool) -> Di
     }
     if has(process.caught) {
         return match children.first() {
-            Some((pid, name)) if is_shell => {
+            Some((pid, name)) if is_shell || is_run_by_shell => {
                 Diagnosis::ShellWaits { child: format!("{:?} ({pid})", name.to_string()), to_group }
             }
             Some(_) | None => Diagnosis::AtWork,
@@ -196,6 +204,7 @@ mod tests {
             tracer: None,
             children: Vec::new(),
             is_namespace_init: false,
+            executable: None,
         }
     }
 
@@ -212,6 +221,11 @@ mod tests {
             || Inspection { children: sleep(), ..process("bash", [&[TERM], NONE, NONE, NONE]) };
         let mut interactive = process("bash", [&[Signal::INT], &[TERM], NONE, NONE]);
         interactive.process.has_terminal = true;
+        let script = |name: &str, shell: &str| Inspection {
+            children: sleep(),
+            executable: Some(shell.to_owned()),
+            ..process(name, [&[TERM], NONE, NONE, NONE])
+        };
         let mut silent = plain();
         (silent.process.caught, silent.process.ignored) = (None, None);
         for (seen, expected) in [
@@ -267,6 +281,16 @@ mod tests {
             ),
         ] {
             assert_eq!(told(&seen, false), expected, "{seen:?}");
+        }
+        for (name, executable, is_shell) in [
+            ("entrypoint", "bash", true),
+            ("entrypoint.sh", "busybox", true),
+            ("ash", "busybox", true),
+            ("runsv", "busybox", false),
+            ("entrypoint.py", "python3.11", false),
+        ] {
+            let told = told(&script(name, executable), false);
+            assert_eq!(told.contains("a shell runs its trap"), is_shell, "{name}: {told}");
         }
         assert!(told(&shell(), true).ends_with("it waits for \"sleep\" (12)"));
         assert_eq!(diagnose(None, TERM, false).about(TERM).to_string(), "");

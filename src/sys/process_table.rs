@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::io::Write;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{OFlag, open, readlink};
 use nix::sys::stat::{Mode, SFlag, stat};
 use nix::unistd::{Gid, Uid, getpid, read, setfsgid, setfsuid};
 
@@ -74,7 +74,8 @@ pub(super) fn inspect(pid: Pid) -> nix::Result<Inspection> {
     let is_namespace_init = pids.len() > 1 && pids.last() == Some(&"1");
     let children =
         children(pid.as_raw()).unwrap_or_default().into_iter().filter_map(named).collect();
-    Ok(Inspection { process, state, tracer, children, is_namespace_init })
+    let executable = executable(pid);
+    Ok(Inspection { process, state, tracer, children, is_namespace_init, executable })
 }
 
 /// Whether a process is there, but not in /proc.
@@ -322,6 +323,20 @@ fn stdin_pipe(pid: Pid) -> Option<u64> {
     }?;
     let kind = SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT;
     (kind == SFlag::S_IFIFO).then_some(found.st_ino)
+}
+
+/// The last part of where /proc/PID/exe leads. Reading cmdline would wait for a process that holds
+/// its own memory map; this does not. Whom it is refused to: as [`stdin_pipe`].
+fn executable(pid: Pid) -> Option<String> {
+    let mut path = Path::new();
+    let path = path.of(format_args!("/proc/{pid}/exe")).ok()?;
+    let found = match readlink(path) {
+        Err(Errno::EACCES | Errno::EPERM) => as_owner_of(pid, || readlink(path).ok()),
+        found => found.ok(),
+    }?;
+    let name = std::path::Path::new(&found).file_name()?.to_string_lossy();
+    // As it is after an upgrade in a running container (proc_pid_exe(5)).
+    Some(name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned())
 }
 
 /// Does `work` with the ids for files of this process (setfsuid(2)): they are those of its folder.

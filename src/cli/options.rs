@@ -244,13 +244,15 @@ pub(super) const SYNTAX: &str = "\
     Options end at `--` or at the first word that isn't an option. Signals: `TERM`, `SIGTERM`, \
     `15` or `RTMIN+3`, in any case. Durations: `10s`, `500ms`, `2m`, `1h30m` or a number of \
     seconds. A COMMAND of an option is one string: it is split into words as a shell splits them, \
-    and runs without a shell.";
+    and runs without a shell. What only a shell understands, such as `&&` or `$HOME`, is refused \
+    unless it is quoted: give `sh -c '...'`.";
 
 /// How to give options in the environment.
 pub(super) const VARIABLES: &str = "\
     Each option has a variable, unless it says otherwise: `FIRSTMATE_` and its long name, such as \
-    `FIRSTMATE_KILL_AFTER=10s` or `FIRSTMATE_ALL=1`. Flags take `1`, `0`, `true` or `false`; \
-    `FIRSTMATE_VERBOSE` and `FIRSTMATE_QUIET` also a number. An option that repeats takes one \
+    `FIRSTMATE_KILL_AFTER=10s` or `FIRSTMATE_ALL=1`. Flags take `yes`, `no`, `on`, `off`, \
+    `true`, `false`, `1` or `0`, in any case; `FIRSTMATE_VERBOSE` and `FIRSTMATE_QUIET` also a \
+    number. An option that repeats takes one \
     value a line. An empty variable is unset. Options override variables. Other variables of that \
     prefix are ignored, and the command gets all of them.";
 

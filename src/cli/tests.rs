@@ -240,7 +240,21 @@ fn bad_input_gets_one_line_that_names_option_value_and_what_is_accepted() {
             "-r TERM x",
             "",
             "-r: \"TERM\" is not accepted: give FROM:TO, two signals such as TERM:QUIT, or \
-                                0 or none as TO, but not KILL, STOP or CHLD, except STOP as TO"
+                                0 or none as TO"
+                .into(),
+        ),
+        (
+            "-r KILL:TERM x",
+            "",
+            "-r: \"KILL:TERM\" is not accepted: give as FROM, before the colon, a signal such as \
+             TERM, SIGTERM, 15 or RTMIN+3, but not KILL, STOP or CHLD"
+                .into(),
+        ),
+        (
+            "-r TERM:QIUT x",
+            "",
+            "-r: \"TERM:QIUT\" is not accepted: give as TO, after the colon, a signal such as \
+             TERM, SIGTERM, 15 or RTMIN+3, but not KILL or CHLD; or 0 or none"
                 .into(),
         ),
         ("-e 256 x", "", "-e: \"256\" is not accepted: give an exit status from 0 to 255".into()),
@@ -254,14 +268,16 @@ fn bad_input_gets_one_line_that_names_option_value_and_what_is_accepted() {
         (
             "-s=maybe x",
             "",
-            "-s: \"maybe\" is not accepted: give on, off, auto, 1, 0, true or false".into(),
+            "-s: \"maybe\" is not accepted: give on, off, auto, yes, no, true, false, 1 or 0"
+                .into(),
         ),
         ("--all=yes x", "", "--all: \"yes\" is not accepted: it takes no value".into()),
         ("-v --drain", "", format!("--drain: a value is missing: {limit}")),
         (
             "x",
-            "FIRSTMATE_ALL=yes",
-            "FIRSTMATE_ALL: \"yes\" is not accepted: give 1, 0, true or false".into(),
+            "FIRSTMATE_ALL=ja",
+            "FIRSTMATE_ALL: \"ja\" is not accepted: give yes, no, on, off, true, false, 1 or 0"
+                .into(),
         ),
         ("x", "FIRSTMATE_DRAIN=5x", format!("FIRSTMATE_DRAIN: \"5x\" is not accepted: {limit}")),
         (
@@ -391,16 +407,19 @@ fn several_commands_are_split_as_a_shell_splits_them() {
 
 #[test]
 fn a_command_that_is_none_is_refused() {
-    for (variable, value) in [
-        ("FIRSTMATE_WITH", "\"a"),
-        ("FIRSTMATE_BEFORE", "a 'b"),
-        ("FIRSTMATE_AFTER", "''"),
-        ("FIRSTMATE_STOP_COMMAND", " "),
+    let quote = "the quote that closes the one that is open";
+    let command = "a command with its arguments, quoted as for a shell";
+    let shell = "sh -c '...' for what only a shell understands, or quote it: no shell reads this, \
+                 and && || ; | & < > # $ ` mean nothing";
+    for (variable, value, accepted) in [
+        ("FIRSTMATE_WITH", "\"a", quote),
+        ("FIRSTMATE_BEFORE", "a 'b", quote),
+        ("FIRSTMATE_AFTER", "''", command),
+        ("FIRSTMATE_STOP_COMMAND", " ", command),
+        ("FIRSTMATE_BEFORE", "true && false", shell),
+        ("FIRSTMATE_AFTER", "echo notify #ops", shell),
     ] {
-        let expected = format!(
-            "{variable}: {value:?} is not accepted: give a command with its arguments, quoted as \
-             for a shell"
-        );
+        let expected = format!("{variable}: {value:?} is not accepted: give {accepted}");
         assert_eq!(error("x", &[&format!("{variable}={value}")]), expected);
     }
     let expected = "--exit-when: \"both\" is not accepted: give any, main, all or empty";
@@ -415,12 +434,17 @@ fn a_termination_message_goes_to_the_file_of_kubernetes_or_another() {
         ("--termination-message x", &[][..]),
         ("--termination-message=/dev/termination-log x", &[]),
         ("x", &["FIRSTMATE_TERMINATION_MESSAGE=1"]),
+        ("x", &["FIRSTMATE_TERMINATION_MESSAGE=Yes"]),
     ] {
         let expected = file("/dev/termination-log", false);
         assert_eq!(message(line, variables), expected, "{line} {variables:?}");
     }
-    assert_eq!(message("--termination-message=why x", &[]), file("why", true));
+    assert_eq!(message("--termination-message=./why x", &[]), file("./why", true));
     assert_eq!(message("x", &["FIRSTMATE_TERMINATION_MESSAGE=0"]), None);
+    let refused = error("x", &["FIRSTMATE_TERMINATION_MESSAGE=ja"]);
+    let accepted = "give the path of a file, with a /, or yes, no, on, off, true, false, 1 or 0";
+    let expected = format!("FIRSTMATE_TERMINATION_MESSAGE: \"ja\" is not accepted: {accepted}");
+    assert_eq!(refused, expected);
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub(super) fn apply_verbosity(config: &mut Config, variable: Variables) -> Resul
     let Some(given) = Given::in_variable("TINI_VERBOSITY".to_owned(), variable) else {
         return Ok(());
     };
-    let parse = |text: &str| values::count(text).map(level).map_err(|_| "a number from 0 to 3");
+    let parse = |text: &str| values::number(text).map(level).ok_or("a number from 0 to 3");
     config.log_level = given.one(parse)?;
     Ok(())
 }

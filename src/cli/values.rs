@@ -19,17 +19,23 @@ const SIGNAL: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3";
 const FORWARDABLE: Accepted =
     "a signal such as TERM, SIGTERM, 15 or RTMIN+3, but not KILL, STOP or CHLD";
 const DEATH: Accepted = "a signal such as TERM, SIGTERM, 15 or RTMIN+3, but not STOP or CHLD";
-const REWRITE: Accepted = "FROM:TO, two signals such as TERM:QUIT, or 0 or none as TO, but not \
-                           KILL, STOP or CHLD, except STOP as TO";
+const REWRITE: Accepted = "FROM:TO, two signals such as TERM:QUIT, or 0 or none as TO";
+const REWRITE_FROM: Accepted = "as FROM, before the colon, a signal such as TERM, SIGTERM, 15 or \
+                                RTMIN+3, but not KILL, STOP or CHLD";
+const REWRITE_TO: Accepted = "as TO, after the colon, a signal such as TERM, SIGTERM, 15 or \
+                              RTMIN+3, but not KILL or CHLD; or 0 or none";
 const DURATION: Accepted = "a duration such as 10s, 500ms, 1.5s, 1h30m, 1d or a number of seconds";
 const LIMIT: Accepted =
     "a duration such as 10s, 500ms, 1.5s, 1h30m, 1d or a number of seconds, or never";
 const USER: Accepted = "a user or user:group, each by its name or its number from 0 to 4294967294";
 const COMMAND: Accepted = "a command with its arguments, quoted as for a shell";
+const UNCLOSED: Accepted = "the quote that closes the one that is open";
+const SHELL_SYNTAX: Accepted = "sh -c '...' for what only a shell understands, or quote it: no \
+                                shell reads this, and && || ; | & < > # $ ` mean nothing";
 const CODE: Accepted = "an exit status from 0 to 255";
-const SWITCH: Accepted = "on, off, auto, 1, 0, true or false";
-const FLAG: Accepted = "1, 0, true or false";
-const COUNT: Accepted = "1, 0, true, false, or how many times the option is meant";
+const SWITCH: Accepted = "on, off, auto, yes, no, true, false, 1 or 0";
+const FLAG: Accepted = "yes, no, on, off, true, false, 1 or 0";
+const COUNT: Accepted = "yes, no, on, off, true, false, or how many times the option is meant";
 
 pub(super) fn signal(text: &str) -> Result<Signal, Accepted> {
     text.parse().map_err(|_| SIGNAL)
@@ -56,12 +62,14 @@ pub(super) fn forwardable_signal(text: &str) -> Result<Signal, Accepted> {
 /// A signal, and the one that is forwarded instead, if any.
 pub(super) fn rewrite(text: &str) -> Result<(Signal, Option<Signal>), Accepted> {
     let (from, to) = text.split_once(':').ok_or(REWRITE)?;
-    let from = forwardable_signal(from).map_err(|_| REWRITE)?;
+    let from = forwardable_signal(from).map_err(|_| REWRITE_FROM)?;
     if to == "0" || to.eq_ignore_ascii_case("none") {
         return Ok((from, None));
     }
-    let to =
-        signal(to).ok().filter(|to| to.is_forwardable() || *to == Signal::STOP).ok_or(REWRITE)?;
+    let to = signal(to)
+        .ok()
+        .filter(|to| to.is_forwardable() || *to == Signal::STOP)
+        .ok_or(REWRITE_TO)?;
     Ok((from, Some(to)))
 }
 
@@ -91,7 +99,7 @@ pub(super) fn shown_limit(limit: Option<Duration>) -> String {
 }
 
 pub(super) fn shown_duration(duration: Duration) -> String {
-    format!("{}s", duration.as_secs())
+    format!("{}s", duration.as_secs_f64())
 }
 
 /// Digits are a number, anything else is a name.
@@ -115,11 +123,11 @@ pub(super) fn exit_code(text: &str) -> Result<u8, Accepted> {
 }
 
 pub(super) fn subreaper(text: &str) -> Result<Subreaper, Accepted> {
-    match text {
-        "on" | "1" | "true" => Ok(Subreaper::On),
-        "off" | "0" | "false" => Ok(Subreaper::Off),
-        "auto" => Ok(Subreaper::Auto),
-        _ => Err(SWITCH),
+    match flag(text) {
+        Ok(true) => Ok(Subreaper::On),
+        Ok(false) => Ok(Subreaper::Off),
+        Err(_) if text.eq_ignore_ascii_case("auto") => Ok(Subreaper::Auto),
+        Err(_) => Err(SWITCH),
     }
 }
 
@@ -161,10 +169,37 @@ pub(super) fn ask_with(text: &str) -> Result<AskWith, Accepted> {
 pub(super) fn command(text: &OsStr) -> Result<Vec<OsString>, Accepted> {
     let mut words = shlex::bytes::Shlex::new(text.as_bytes());
     let command: Vec<_> = words.by_ref().map(OsString::from_vec).collect();
-    if words.had_error || command.first().is_none_or(|program| program.is_empty()) {
+    if words.had_error {
+        return Err(UNCLOSED);
+    }
+    if needs_a_shell(text.as_bytes()) {
+        return Err(SHELL_SYNTAX);
+    }
+    if command.first().is_none_or(|program| program.is_empty()) {
         return Err(COMMAND);
     }
     Ok(command)
+}
+
+/// Whether there is an operator of the shell outside of all quotes: without a shell half of the
+/// command would pass for all of it.
+fn needs_a_shell(text: &[u8]) -> bool {
+    let (mut quote, mut begins_word) = (None, true);
+    let mut bytes = text.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match (quote, byte) {
+            (None | Some(b'"'), b'\\') => {
+                bytes.next();
+            }
+            (Some(open), _) => quote = Some(open).filter(|open| *open != byte),
+            (None, b'\'' | b'"') => quote = Some(byte),
+            (None, b';' | b'|' | b'&' | b'<' | b'>' | b'$' | b'`') => return true,
+            (None, b'#') if begins_word => return true,
+            (None, _) => {}
+        }
+        begins_word = quote.is_none() && matches!(byte, b' ' | b'\t' | b'\n');
+    }
+    false
 }
 
 pub(super) fn file(text: &OsStr) -> Result<PathBuf, Accepted> {
@@ -176,7 +211,10 @@ pub(super) fn termination_message(text: &OsStr) -> Result<Option<TerminationMess
     let path = match text.to_str().map(flag) {
         Some(Ok(false)) => return Ok(None),
         Some(Ok(true)) => TerminationMessage::OF_KUBERNETES.into(),
-        Some(Err(_)) | None => file(text)?,
+        Some(Err(_)) | None if text.as_bytes().contains(&b'/') => text.into(),
+        Some(Err(_)) | None => {
+            return Err("the path of a file, with a /, or yes, no, on, off, true, false, 1 or 0");
+        }
     };
     let create = path != Path::new(TerminationMessage::OF_KUBERNETES);
     Ok(Some(TerminationMessage { path, create }))
@@ -184,10 +222,11 @@ pub(super) fn termination_message(text: &OsStr) -> Result<Option<TerminationMess
 
 /// A flag in an environment variable.
 pub(super) fn flag(text: &str) -> Result<bool, Accepted> {
-    match text {
-        "1" | "true" => Ok(true),
-        "0" | "false" => Ok(false),
-        _ => Err(FLAG),
+    let is = |words: [&str; 4]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
+    match (is(["1", "true", "yes", "on"]), is(["0", "false", "no", "off"])) {
+        (true, _) => Ok(true),
+        (_, true) => Ok(false),
+        (false, false) => Err(FLAG),
     }
 }
 
@@ -197,7 +236,7 @@ pub(super) fn count(text: &str) -> Result<u8, Accepted> {
 }
 
 /// Digits only: no sign, no space.
-fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
+pub(super) fn number<N: std::str::FromStr>(text: &str) -> Option<N> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
@@ -299,21 +338,14 @@ mod tests {
         assert_eq!(rewrite("15:0"), Ok((Signal::TERM, None)));
         assert_eq!(rewrite("RTMIN+1:none"), Ok((Signal::from_raw(35).unwrap(), None)));
         assert_eq!(rewrite("TSTP:STOP"), Ok((Signal::TSTP, Some(Signal::STOP))));
-        for text in [
-            "",
-            ":",
-            "TERM",
-            "TERM:",
-            ":TERM",
-            "TERM:X",
-            "KILL:TERM",
-            "STOP:TERM",
-            "CHLD:TERM",
-            "TERM:KILL",
-            "TERM:CHLD",
-            "0:TERM",
-        ] {
+        for text in ["", "TERM"] {
             assert_eq!(rewrite(text), Err(REWRITE), "{text}");
+        }
+        for text in [":", ":TERM", "KILL:TERM", "STOP:TERM", "CHLD:TERM", "0:TERM"] {
+            assert_eq!(rewrite(text), Err(REWRITE_FROM), "{text}");
+        }
+        for text in ["TERM:", "TERM:X", "TERM:KILL", "TERM:CHLD"] {
+            assert_eq!(rewrite(text), Err(REWRITE_TO), "{text}");
         }
     }
 
@@ -348,14 +380,34 @@ mod tests {
         for text in ["256", "-1", "", "x", "+1"] {
             assert_eq!(exit_code(text), Err(CODE), "{text}");
         }
-        assert_eq!(
-            (flag("1"), flag("true"), flag("0"), flag("false")),
-            (Ok(true), Ok(true), Ok(false), Ok(false))
-        );
-        assert_eq!(flag("yes"), Err(FLAG));
+        for (yes, no) in [("1", "0"), ("true", "FALSE"), ("Yes", "no"), ("ON", "off")] {
+            assert_eq!((flag(yes), flag(no)), (Ok(true), Ok(false)), "{yes}");
+            assert_eq!((count(yes), count(no)), (Ok(1), Ok(0)), "{yes}");
+            let switch = (subreaper(yes), subreaper(no));
+            assert_eq!(switch, (Ok(Subreaper::On), Ok(Subreaper::Off)), "{yes}");
+        }
+        assert_eq!(flag("ja"), Err(FLAG));
         assert_eq!((count("2"), count("true"), count("0")), (Ok(2), Ok(1), Ok(0)));
         assert_eq!(count("-1"), Err(COUNT));
         assert_eq!((subreaper("on"), subreaper("0")), (Ok(Subreaper::On), Ok(Subreaper::Off)));
-        assert_eq!(subreaper("yes"), Err(SWITCH));
+        assert_eq!(subreaper("ja"), Err(SWITCH));
+    }
+
+    #[test]
+    fn an_operator_of_the_shell_counts_only_outside_of_quotes() {
+        for text in ["true && false", "a||b", "a;b", "a|b", "a&", "a<b", "a>b", "a #b", "#a"] {
+            assert_eq!(command(OsStr::new(text)), Err(SHELL_SYNTAX), "{text}");
+        }
+        for text in ["a $B", "a `b`", "a\t#b", "a 'b' #c", "a \"b\"$C"] {
+            assert_eq!(command(OsStr::new(text)), Err(SHELL_SYNTAX), "{text}");
+        }
+        for text in
+            [r"sh -c 'a && b; $C'", r#"sh -c "a | $B #c""#, r"a \; b\&", "a#b", r#"a "\"&""#]
+        {
+            assert!(command(OsStr::new(text)).is_ok(), "{text}");
+        }
+        for text in ["sh -c 'x", "a \"b"] {
+            assert_eq!(command(OsStr::new(text)), Err(UNCLOSED), "{text}");
+        }
     }
 }

@@ -125,6 +125,8 @@ class Engine(abc.ABC):
     has_subreapers = True
     # Whether it must be there where no case may be skipped.
     required = True
+    # Whether it is run where no engine is named.
+    in_each_run = True
     # How many cases at a time.
     workers = 2
 

@@ -13,4 +13,5 @@ def find(names):
     unknown = [name for name in names if name not in engines]
     if unknown:
         sys.exit(f"tests/engines/run: no engine {unknown[0]}: there are {', '.join(engines)}")
-    return [engines[name] for name in names or engines]
+    # Without names, those that are to be run each time.
+    return [engines[name] for name in names or (name for name, engine in engines.items() if engine.in_each_run)]

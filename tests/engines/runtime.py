@@ -56,6 +56,7 @@ class RuncRuntime(Bundles, Runc):
 
 class CrunRuntime(Bundles, Crun):
     name = "crun-runtime"
+    in_each_run = False
 
     @property
     def runtime(self):
@@ -67,6 +68,7 @@ class CrunRuntime(Bundles, Crun):
 
 class GvisorRuntime(Bundles, Gvisor):
     name = "gvisor-runtime"
+    in_each_run = False
 
     def config(self, container, root, name):
         config = super().config(container, root, name)
@@ -80,6 +82,7 @@ class DockerRuntime(Docker):
     """As `default-runtime`."""
 
     name = "docker-runtime"
+    in_each_run = False
     own_cases = ()
     init = []
 
@@ -98,6 +101,7 @@ class DockerRuntime(Docker):
 
 class PodmanRuntime(Podman):
     name = "podman-runtime"
+    in_each_run = False
     own_cases = ()
     init = []
 

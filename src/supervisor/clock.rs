@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_millis(200);
 /// stopped. A grace period measured by it would be over at the thaw, before the processes that it
 /// was for had run at all. But a machine that is only busy must not stretch a grace period: the
 /// engine's runs on. So what passes between two looks at the clock counts in full as long as it is
-/// at most [`FREEZE`] longer than the sleep was to be, and else for that sleep alone.
+/// at most 2 s longer than the sleep was to be, and else for that sleep alone.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     active: Time,

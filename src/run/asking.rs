@@ -17,6 +17,9 @@ use crate::sys::{clock, descriptors, kill, process};
 /// So many times as long as a look has taken, no other follows between two moments of the drain.
 const REST_AFTER_LOOK: u32 = 10;
 
+/// What is only told of, and not acted upon, may be left out where there is no memory for it.
+const FEW: usize = 16;
+
 /// Pieces of memory such as what is made of a look takes.
 const PIECES: [usize; 6] = [48, 96, 192, 400, 800, 1600];
 
@@ -102,18 +105,18 @@ impl Asking {
     }
 
     pub(super) fn leftovers(&self) -> Option<Leftovers> {
-        self.broadcast.leftovers()
+        has_room_for(FEW).then(|| self.broadcast.leftovers()).flatten()
     }
 
     /// What there is to know of this process.
     pub(super) fn inspect(&self, pid: Pid) -> Option<Inspection> {
-        self.broadcast.inspect(pid)
+        has_room_for(FEW).then(|| self.broadcast.inspect(pid)).flatten()
     }
 
     /// What a process is called that has sent a signal, if it is still there.
     pub(super) fn name_of(&self, sender: Sender) -> Option<Name> {
         let Sender::Process(pid) = sender else { return None };
-        self.inspect(pid).map(|seen| seen.process.name)
+        self.broadcast.name(pid)
     }
 
     /// SIGKILL to everyone, and who they were.

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use super::kill::{self, ignore_gone};
 use super::process_table::{self, Detail};
 use super::{descriptors, process};
-use crate::process::{Identity, Inspection, Pid, Process};
+use crate::process::{Identity, Inspection, Name, Pid, Process};
 use crate::signal::Signal;
 use crate::status::{LeftName, Leftovers};
 
@@ -101,6 +101,12 @@ impl Broadcast {
     #[must_use]
     pub fn inspect(&self, pid: Pid) -> Option<Inspection> {
         descriptors::with_spare(|| process_table::inspect(pid)).ok()
+    }
+
+    /// What this process is called; `None` where /proc does not tell.
+    #[must_use]
+    pub fn name(&self, pid: Pid) -> Option<Name> {
+        descriptors::with_spare(|| process_table::name(pid)).ok().flatten()
     }
 
     /// Sends a signal to everyone but us; that nobody is there is no error.

@@ -51,6 +51,14 @@ pub(super) fn look(detail: Detail, is_pid_1: bool) -> nix::Result<Vec<Process>> 
     Ok(processes)
 }
 
+/// What this process is called, if it is there. Needs no memory.
+///
+/// # Errors
+/// Where /proc cannot be read.
+pub(super) fn name(pid: Pid) -> nix::Result<Option<Name>> {
+    Ok(Stat::read(pid)?.map(|stat| stat.process.name))
+}
+
 /// What there is to know of this process, with its children.
 ///
 /// # Errors

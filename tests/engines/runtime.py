@@ -1,9 +1,9 @@
 """firstmate-oci as the runtime: images that know nothing of firstmate have it as their init, and its options in variables."""
 
-import shutil
-from dataclasses import replace
-
 import json
+import shutil
+import threading
+from dataclasses import replace
 
 import examples
 import gvisor
@@ -16,16 +16,20 @@ from run_cli import IMAGE
 from runc import Runc
 
 
+MADE = threading.Lock()
+
+
 def runtime(engine, real: str):
     """firstmate-oci under the name for that runtime, with a firstmate beside it."""
     place = engine.place / "runtime"
-    if not place.exists():
-        place.mkdir()
-        shutil.copy(engine.image.firstmate, place / "firstmate")
-        shutil.copy(engine.image.oci, place / "firstmate-oci")
     link = place / f"firstmate-{real}"
-    if not link.exists():
-        link.symlink_to("firstmate-oci")
+    # Cases run side by side, and the first ones of an engine ask for it at once.
+    with MADE:
+        if not place.exists():
+            place.mkdir()
+            shutil.copy(engine.image.firstmate, place / "firstmate")
+            shutil.copy(engine.image.oci, place / "firstmate-oci")
+            link.symlink_to("firstmate-oci")
     return link
 
 

@@ -1,8 +1,9 @@
 //! The command line as a user meets it.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
-use crate::support::{Scenario, firstmate};
+use crate::support::{FullPipe, Process, Scenario, firstmate, wait_until};
 
 #[test]
 fn bad_input_is_125_with_one_line_and_nothing_is_started() {
@@ -38,6 +39,18 @@ fn help_and_version_go_to_stdout_and_a_closed_one_is_no_failure() {
             Command::new(firstmate()).arg(option).stdout(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_reads_can_be_interrupted() {
+    for option in ["--help", "--version", "--explain"] {
+        let (_reader, writer) = FullPipe::new();
+        let mut child = Command::new(firstmate()).arg(option).stdout(writer).spawn().unwrap();
+        let process = Process(child.id().cast_signed());
+        wait_until("the write", || process.state() == Some('S'));
+        process.signal(libc::SIGTERM);
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGTERM), "{option}");
     }
 }
 

@@ -14,6 +14,7 @@ mod draining;
 mod exit_status;
 mod holding;
 mod install;
+mod invocations;
 mod json_log;
 mod memory;
 mod oci;

@@ -201,8 +201,9 @@ fn the_readme_has_the_log_and_the_termination_message_of_each_end() {
         // What differs between the README and here.
         let as_there = |line: &str| {
             let path = directory.path().display().to_string();
-            let here = [", core dumped", "FIRSTMATE_DRAIN", &path, "/script/", "/data/"];
-            let there = ["", "--drain", "", "/", "/"];
+            let searched = format!("{path:?}");
+            let here = [", core dumped", "FIRSTMATE_DRAIN", &searched, &path, "/script/", "/data/"];
+            let there = ["", "--drain", r#""/usr/local/bin:/usr/bin:/bin""#, "", "/", "/"];
             here.iter()
                 .zip(there)
                 .fold(untimed(line), |line, (here, there)| line.replace(here, there))

@@ -131,25 +131,25 @@ fn a_command_that_does_not_run_is_one() {
         command("/nothing/here"),
         Scenario::run,
         127,
-        &[r#"cannot run "/nothing/here": No such file or directory (os error 2)"#],
+        &[r#"cannot run "/nothing/here": No such file or directory"#],
     );
     assert_reasons(
         command("/nothing\nhere"),
         Scenario::run,
         127,
-        &[r#"cannot run "/nothing\nhere": No such file or directory (os error 2)"#],
+        &[r#"cannot run "/nothing\nhere": No such file or directory"#],
     );
     assert_reasons(
         command("/"),
         Scenario::run,
         126,
-        &[r#"cannot run "/": Permission denied (os error 13)"#],
+        &[r#"cannot run "/": Permission denied: it is a directory"#],
     );
 }
 
 #[test]
 fn another_command_that_ends_the_container_is_one() {
-    let missing = [r#"cannot run "/nothing/here": No such file or directory (os error 2)"#];
+    let missing = [r#"cannot run "/nothing/here": No such file or directory"#];
     let without = |option: &'static str| {
         move |scenario: Scenario| scenario.option(option, "/nothing/here").probe("forever")
     };
@@ -390,6 +390,7 @@ fn no_message_is_longer_than_kubernetes_reads() {
     let finished = scenario.command([format!("/{}", "é".repeat(LONGEST))]).run();
     assert_eq!(finished.status, 126, "ENAMETOOLONG");
     let text = text(&file);
-    assert!((LONGEST - 1..=LONGEST).contains(&text.len()), "{}", text.len());
+    assert!(text.len() < LONGEST, "{}", text.len());
     assert!(text.starts_with("cannot run \"/éé"), "{text}");
+    assert!(text.ends_with("é\"...: File name too long"), "{text}");
 }

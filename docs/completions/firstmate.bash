@@ -23,7 +23,7 @@ _firstmate() {
 
     case "${cmd}" in
         firstmate)
-            opts="-g -a -r -t -s -p -S -e -v -q -w -P -h -V --kill-process-group --all --rewrite --kill-after --stop-on --stop-delay --stop-command --drain --drain-signal --stop-timeout --subreaper --parent-death-signal --new-session --user --before --with --after --exit-when --remap-exit --exit-on-oom --termination-message --log-format --verbose --quiet --warn-on-reap --pause --install --help --version"
+            opts="-g -a -r -t -s -p -S -e -v -q -w -P -h -V --kill-process-group --all --rewrite --kill-after --stop-on --stop-delay --stop-command --drain --drain-signal --stop-timeout --subreaper --parent-death-signal --new-session --user --before --with --after --exit-when --remap-exit --exit-on-oom --termination-message --log-format --verbose --quiet --warn-on-reap --pause --explain --install --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -25,5 +25,6 @@ complete -c firstmate -s v -l verbose -d 'Log more: -v each step, -vv each signa
 complete -c firstmate -s q -l quiet -d 'Log less: -q only errors, -qq nothing'
 complete -c firstmate -s w -l warn-on-reap -d 'Log a line for each orphan reaped'
 complete -c firstmate -s P -l pause -d 'Run no command: hold the namespaces and reap until TERM or INT'
+complete -c firstmate -l explain -d 'Print what is in force and from where'
 complete -c firstmate -s h -l help -d 'Print help: -h a line for each option, --help all of it'
 complete -c firstmate -s V -l version -d 'Print the version, and the commit that it was built from'

@@ -21,7 +21,7 @@ const CATATONIT: CommandLine = CommandLine {
             Opt::new("-g")
                 .takes(Flag(|c| c.policy.forward_to = ForwardTo::Group))
                 .help("Forward signals to the process group."),
-            Opt::new("-h").takes(Help).help("Print help."),
+            Opt::new("-h, --help").takes(Help).help("Print help."),
             Opt::new("-L").takes(Print(licence, Stream::Stdout)).help("Print the licence."),
             PAUSE,
             Opt::new("-V, --version")

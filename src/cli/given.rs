@@ -36,7 +36,7 @@ pub(super) struct Given {
     /// The option as it was written, or its variable.
     pub(super) source: String,
     /// Never none, and only one unless the option repeats.
-    values: Vec<OsString>,
+    pub(super) values: Vec<OsString>,
 }
 
 type ClapError = Error<KindFormatter>;
@@ -55,6 +55,9 @@ impl CommandLine {
         arguments: &[OsString],
         then: impl FnOnce(Words) -> Result<Request, BadInput>,
     ) -> Result<Request, BadInput> {
+        if let Some(bad_input) = self.with_one_dash(arguments) {
+            return Err(bad_input);
+        }
         let words = match self.read(arguments) {
             Ok(words) => words,
             Err(error) if error.kind() == ErrorKind::DisplayHelp => {
@@ -123,7 +126,7 @@ impl CommandLine {
             .max_term_width(100)
     }
 
-    fn options(&self) -> impl Iterator<Item = &Opt> {
+    pub(super) fn options(&self) -> impl Iterator<Item = &Opt> {
         self.options.iter().flat_map(|(_, options)| *options)
     }
 
@@ -135,6 +138,11 @@ impl CommandLine {
         };
         let (option, value) =
             (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue));
+        if error.kind() == ErrorKind::UnknownArgument {
+            if let Some(line) = self.misplaced(option, arguments) {
+                return BadInput::new(line);
+            }
+        }
         BadInput::new(match (error.kind(), context(ContextKind::SuggestedArg)) {
             // Hardly anybody mistypes the first letter: without it a name is alike by chance.
             (ErrorKind::UnknownArgument, near)
@@ -148,6 +156,42 @@ impl CommandLine {
                 format!("{option}: {value:?} is not accepted: it takes no value")
             }
             _ => error.to_string().trim().to_owned(),
+        })
+    }
+
+    /// An option that nobody knows because of what stands around it.
+    fn misplaced(&self, option: &str, arguments: &[OsString]) -> Option<String> {
+        if option == "-=" {
+            let word =
+                arguments.iter().find_map(|word| word.to_str().filter(|it| it.contains('=')));
+            return word.map(|word| {
+                let (option, value) = word.split_once('=').unwrap_or((word, ""));
+                format!("{option}: {value:?} is not accepted: it takes no value")
+            });
+        }
+        let at = arguments.iter().position(|word| word == option)?;
+        let before = arguments.get(at.checked_sub(2)?)?;
+        let hook = self.options().find(|row| {
+            row.usage.ends_with(" COMMAND")
+                && *before == *written(row, std::slice::from_ref(before)).as_str()
+        })?;
+        let name = written(hook, arguments);
+        Some(format!(
+            "unknown option {option:?}: if it belongs to {name}, quote all of that: {name} 'sh -c ...'"
+        ))
+    }
+
+    /// A long option with one dash would be read as letters: `-version` as `-v -e rsion`.
+    fn with_one_dash(&self, arguments: &[OsString]) -> Option<BadInput> {
+        let words = arguments.iter().skip(1);
+        let mut words = words.take_while(|word| is_option(word) && *word != "--");
+        words.find_map(|word| {
+            let word = word.to_str()?;
+            let name = word.strip_prefix('-')?;
+            let long = self.options().find_map(|row| row.long().filter(|long| *long == name))?;
+            let is_meant = long.len() > 2 && matches!(self.name, "firstmate" | "docker-init");
+            is_meant
+                .then(|| BadInput::new(format!("unknown option {word:?}: did you mean --{long}?")))
         })
     }
 
@@ -199,19 +243,25 @@ impl Words<'_> {
     pub(super) fn apply(&self, config: &mut Config, variable: Variables) -> Result<(), BadInput> {
         let has_command = !config.commands.is_empty();
         for option in self.line.options().filter(|option| has_command || option.goes_with_pause) {
-            let in_variable = || {
-                let given = Given::in_variable(option.variable()?, variable)?;
-                if matches!(option.takes, Takes::Values(_)) {
-                    given.in_lines()
-                } else {
-                    Some(given)
-                }
-            };
-            if let Some(given) = self.given(option).cloned().or_else(in_variable) {
+            if let Some(given) = self.source(option, variable) {
                 option.set(config, &given)?;
             }
         }
         Ok(())
+    }
+
+    /// What `option` is set by: the command line, or else its variable.
+    pub(super) fn source(&self, option: &Opt, variable: Variables) -> Option<Given> {
+        let in_variable = || {
+            let given = Given::in_variable(option.variable()?, variable)?;
+            if matches!(option.takes, Takes::Values(_)) { given.in_lines() } else { Some(given) }
+        };
+        self.given(option).cloned().or_else(in_variable)
+    }
+
+    /// All that might have been given.
+    pub(super) fn all_options(&self) -> impl Iterator<Item = &Opt> {
+        self.line.options()
     }
 
     /// What stands on the command line for `option`.

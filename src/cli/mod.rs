@@ -11,8 +11,10 @@
 
 mod catatonit;
 mod dumb_init;
+mod explain;
 mod given;
 mod native;
+mod near;
 mod options;
 #[cfg(test)]
 mod options_tests;
@@ -37,6 +39,10 @@ use crate::status::ExitStatus;
 pub enum Request {
     /// Be an init.
     Run(Box<Config>),
+    /// Execute this in our place.
+    Execute(Vec<OsString>),
+    /// Print this, and what is said of variables besides, and exit 0.
+    Explain(String),
     /// Copy the running binary to this file.
     Install(PathBuf),
     /// Print help, the version or the licence, and exit 0.
@@ -102,11 +108,7 @@ pub fn parse(
     arguments: &[OsString],
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Request, BadInput> {
-    let name = arguments
-        .first()
-        .and_then(|path| Path::new(path).file_name()?.to_str())
-        .unwrap_or_default();
-    match name {
+    match name(arguments) {
         "docker-init" => native::parse_as_docker_init(arguments, &variable),
         "tini" | "tini-static" => peer(tini::parse(arguments, &variable)),
         "dumb-init" => peer(dumb_init::parse(arguments, &variable)),
@@ -114,6 +116,42 @@ pub fn parse(
         "smell-baron" => peer(smell_baron::parse(arguments)),
         _ => native::parse(arguments, &variable),
     }
+}
+
+fn name(arguments: &[OsString]) -> &str {
+    let path = arguments.first();
+    path.and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or_default()
+}
+
+fn is_peer(arguments: &[OsString]) -> bool {
+    let peers = ["tini", "tini-static", "dumb-init", "catatonit", "smell-baron"];
+    peers.contains(&name(arguments))
+}
+
+/// What is to be said of variables whose names are almost those of our options.
+#[must_use]
+pub fn near_variables<'a>(
+    arguments: &[OsString],
+    environment: impl Iterator<Item = &'a [u8]>,
+) -> Vec<String> {
+    if is_peer(arguments) { Vec::new() } else { near::misses(environment) }
+}
+
+/// Whether the log is to be JSON, for a command line that is wrong as a whole.
+#[must_use]
+pub fn wants_json(arguments: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    if is_peer(arguments) {
+        return false;
+    }
+    let option = arguments.iter().position(|word| word == "--log-format");
+    if let Some(value) = option.and_then(|at| arguments.get(at + 1)) {
+        return value == "json";
+    }
+    let with_value = arguments.iter().find_map(|word| word.to_str()?.strip_prefix("--log-format="));
+    with_value.map_or_else(
+        || variable("FIRSTMATE_LOG_FORMAT").is_some_and(|value| value == "json"),
+        |value| value == "json",
+    )
 }
 
 /// All peers exit with 1 on a bad command line.

@@ -1,14 +1,14 @@
 //! firstmate's own command line.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::given::{CommandLine, Words};
-use super::options::{HELP, INSTALL, NOTES, OPTIONS, PAUSE, VERSION};
+use super::options::{EXPLAIN, HELP, INSTALL, NOTES, OPTIONS, PAUSE, VERSION};
 use super::table::Opt;
 use super::table::Takes::Print;
-use super::{BadInput, Request, Stream, Variables, tini, values};
+use super::{BadInput, Request, Stream, Variables, explain, tini, values};
 use crate::config::{Config, Role, spare_of};
 
 pub(super) const FIRSTMATE: CommandLine = CommandLine {
@@ -27,7 +27,7 @@ const DOCKER_INIT: CommandLine = CommandLine {
     options: &{
         let version = VERSION.takes(Print(tini::version, Stream::Stdout));
         let [a, b, c, d, e, _] = OPTIONS;
-        [a, b, c, d, e, ("Other", &[PAUSE, INSTALL, HELP, version, tini::LICENCE])]
+        [a, b, c, d, e, ("Other", &[PAUSE, EXPLAIN, INSTALL, HELP, version, tini::LICENCE])]
     },
     ..FIRSTMATE
 };
@@ -36,21 +36,28 @@ pub(super) fn parse(arguments: &[OsString], variable: Variables) -> Result<Reque
     FIRSTMATE.parse(arguments, |words| {
         let mut config = defaults(&words);
         words.apply(&mut config, variable)?;
-        request(&words, config)
+        request(&words, config, variable)
     })
 }
 
+/// A command that is firstmate itself is executed in our place: two of them would obey the same
+/// variables, and run each hook twice. Not where somebody has told this one what to do.
 #[inline(never)]
 pub(super) fn parse_as_docker_init(
     arguments: &[OsString],
     variable: Variables,
 ) -> Result<Request, BadInput> {
     DOCKER_INIT.parse(arguments, |words| {
+        let program = words.command.first().and_then(|word| Path::new(word).file_name());
+        let is_told = !words.options.is_empty() || tini::has_variables(variable);
+        if program.is_some_and(|name| name == "firstmate") && !is_told {
+            return Ok(Request::Execute(words.command.to_vec()));
+        }
         let mut config = defaults(&words);
         tini::apply_variables(&mut config, variable);
         words.apply(&mut config, variable)?;
         tini::apply_verbosity(&mut config, variable)?;
-        request(&words, config)
+        request(&words, config, variable)
     })
 }
 
@@ -61,7 +68,7 @@ fn defaults(words: &Words) -> Config {
     }
 }
 
-fn request(words: &Words, mut config: Config) -> Result<Request, BadInput> {
+fn request(words: &Words, mut config: Config, variable: Variables) -> Result<Request, BadInput> {
     if let Some(file) = words.given(&INSTALL) {
         refuse_all_but(words, &file.source, |option| option.usage == INSTALL.usage)?;
         let files: Vec<PathBuf> = file.all_raw(values::file)?;
@@ -69,11 +76,14 @@ fn request(words: &Words, mut config: Config) -> Result<Request, BadInput> {
     }
     if let Some(pause) = words.given(&PAUSE) {
         refuse_all_but(words, &pause.source, |option| option.goes_with_pause)?;
-    } else {
+    } else if words.given(&EXPLAIN).is_none() {
         words.some_command()?;
     }
     if let Some(total) = config.stop_timeout {
         fit_into(&mut config, total)?;
+    }
+    if words.given(&EXPLAIN).is_some() {
+        return Ok(Request::Explain(explain::explain(words, &config, variable)));
     }
     Ok(Request::Run(Box::new(config)))
 }

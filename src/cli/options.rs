@@ -14,7 +14,7 @@ pub(super) const OPTIONS: [Group; 6] = [
     ("Process", PROCESS),
     ("Several commands", COMMANDS),
     ("Exit status and reports", REPORTS),
-    ("Other", &[PAUSE, INSTALL, HELP, VERSION]),
+    ("Other", &[PAUSE, EXPLAIN, INSTALL, HELP, VERSION]),
 ];
 
 const FORWARDING: &[Opt] = &[
@@ -190,6 +190,14 @@ pub(super) const PAUSE: Opt = Opt::new("-P, --pause")
     .without_variable()
     .with_pause();
 
+pub(super) const EXPLAIN: Opt = Opt::new("--explain")
+    .help(
+        "Print what is in force and from where. No command is run. The last line tells how long a \
+         stop can take, and what that time is made of.",
+    )
+    .without_variable()
+    .with_pause();
+
 pub(super) const INSTALL: Opt = Opt::new("--install FILE")
     .takes(Value(|_, _| Ok(())))
     .help(
@@ -253,8 +261,9 @@ pub(super) const VARIABLES: &str = "\
     `FIRSTMATE_KILL_AFTER=10s` or `FIRSTMATE_ALL=1`. Flags take `yes`, `no`, `on`, `off`, \
     `true`, `false`, `1` or `0`, in any case; `FIRSTMATE_VERBOSE` and `FIRSTMATE_QUIET` also a \
     number. An option that repeats takes one \
-    value a line. An empty variable is unset. Options override variables. Other variables of that \
-    prefix are ignored, and the command gets all of them.";
+    value a line. An empty variable is unset. Options override variables. A variable whose \
+    name is almost one of these is told of in a warning; others of that prefix are ignored. The \
+    command gets all of them.";
 
 const EXIT_STATUS: &str = "\
     Exit status: the command's own, or 128+n if signal n killed it; 127: the command was not \

@@ -129,7 +129,12 @@ impl Opt {
     }
 
     pub(super) fn default_shown(&self) -> String {
-        (self.default)(&Config::new(Vec::new()))
+        self.shown_in(&Config::new(Vec::new()))
+    }
+
+    /// Its value in this configuration; empty where there is nothing to show.
+    pub(super) fn shown_in(&self, config: &Config) -> String {
+        (self.default)(config)
     }
 
     /// The option as clap parses it. Its values are only collected: `set` is what reads them.

@@ -18,7 +18,9 @@ const TINI: CommandLine = CommandLine {
     options: &[(
         "Options",
         &[
-            Opt::new("-h").takes(Help).help("Print help; `--version` alone prints the version."),
+            Opt::new("-h, --help")
+                .takes(Help)
+                .help("Print help; `--version` alone prints the version."),
             Opt::new("-s")
                 .takes(Flag(|c| c.subreaper = Subreaper::On))
                 .help("Become a child subreaper (`TINI_SUBREAPER`)."),
@@ -74,6 +76,12 @@ pub(super) const LICENCE: Opt =
 /// Docker looks for these words.
 pub(super) fn version() -> String {
     format!("tini version {NUMBER}\n")
+}
+
+/// Whether there is any.
+pub(super) fn has_variables(variable: Variables) -> bool {
+    let names = ["TINI_SUBREAPER", "TINI_KILL_PROCESS_GROUP", "TINI_VERBOSITY"];
+    names.iter().any(|name| variable(name).is_some())
 }
 
 /// For before the options are applied.

@@ -10,6 +10,7 @@ mod log_once;
 mod turn;
 
 use std::env;
+use std::ffi::CStr;
 use std::fmt;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
@@ -24,7 +25,7 @@ use nix::unistd::getppid;
 use turn::Loop;
 
 use crate::cli::{self, Request, Stream};
-use crate::config::{Config, Subreaper};
+use crate::config::{Config, FailureStatuses, LogFormat, Subreaper};
 use crate::report::{self, Reason};
 use crate::status::ExitStatus;
 use crate::supervisor::{Event, JobControl, Supervisor};
@@ -33,7 +34,7 @@ use crate::sys::memory::MemoryWatch;
 use crate::sys::output::Stderr;
 use crate::sys::signals::{self, Inherited, SignalReceiver};
 use crate::sys::users::Credentials;
-use crate::sys::{descriptors, install, process};
+use crate::sys::{descriptors, install, process, spawn};
 
 /// The whole program, from `argv` to the exit status.
 #[must_use]
@@ -46,19 +47,69 @@ pub fn run(arguments: &Arguments) -> ExitStatus {
     report::init(Stderr::new(report::dropped_line));
     match cli::parse(&arguments.to_vec(), |name| env::var_os(name)) {
         Ok(Request::Run(config)) => match inherited {
-            Ok(inherited) => run_container(*config, inherited, &mut signals),
+            Ok(inherited) => {
+                // What we fail at ourselves is logged at any level.
+                log::set_max_level(config.log_level.max(LevelFilter::Error));
+                report::set_format(config.log_format);
+                for line in near_variables(arguments) {
+                    log::warn!("{line}");
+                }
+                run_container(*config, inherited, &mut signals)
+            }
             Err(error) => {
                 let why = format!("cannot block signals: {}", io::Error::from(error));
                 fail(&why, config.failures.other)
             }
         },
-        Ok(Request::Install(file)) => match install::install(arguments, &file) {
+        Ok(request) => {
+            // Nothing is started that a signal would have to be kept for.
+            if let Ok(inherited) = inherited {
+                signals::let_through(inherited);
+            }
+            without_container(request, arguments, inherited)
+        }
+        Err(bad_input) => {
+            if cli::wants_json(&arguments.to_vec(), |name| env::var_os(name)) {
+                report::set_format(LogFormat::Json);
+            }
+            fail(&bad_input, bad_input.exit_status())
+        }
+    }
+}
+
+#[inline(never)]
+fn without_container(
+    request: Request,
+    arguments: &Arguments,
+    inherited: nix::Result<Inherited>,
+) -> ExitStatus {
+    match request {
+        Request::Install(file) => match install::install(arguments, &file) {
             Ok(()) => ExitStatus::SUCCESS,
             Err(failed) => fail(&failed, ExitStatus::OWN_FAILURE),
         },
-        Ok(Request::Print { text, stream }) => answer(&text, stream),
-        Err(bad_input) => fail(&bad_input, bad_input.exit_status()),
+        Request::Explain(mut text) => {
+            for line in near_variables(arguments) {
+                text = format!("{text}Note: {line}\n");
+            }
+            answer(&text, Stream::Stdout)
+        }
+        Request::Print { text, stream } => answer(&text, stream),
+        Request::Execute(words) => match inherited {
+            Ok(inherited) => {
+                let failed = spawn::replace(&words, inherited);
+                fail(&failed, failed.kind.exit_status(FailureStatuses::default()))
+            }
+            Err(error) => fail(&io::Error::from(error), ExitStatus::OWN_FAILURE),
+        },
+        Request::Run(_) => ExitStatus::OWN_FAILURE,
     }
+}
+
+#[inline(never)]
+fn near_variables(arguments: &Arguments) -> Vec<String> {
+    let entries = spawn::inherited_environment().map(CStr::to_bytes);
+    cli::near_variables(&arguments.to_vec(), entries)
 }
 
 fn run_container(config: Config, inherited: Inherited, signals: &mut SignalReceiver) -> ExitStatus {
@@ -98,9 +149,6 @@ fn set_up(
     signals: &mut SignalReceiver,
 ) -> Result<Loop<'_>, ExitStatus> {
     let parent = getppid();
-    // What we fail at ourselves is logged at any level.
-    log::set_max_level(config.log_level.max(LevelFilter::Error));
-    report::set_format(config.log_format);
     let mut end_report = EndReport::open(config.termination_message.as_ref());
     if config.only_as_pid_1 && !process::is_pid_1() {
         let why =

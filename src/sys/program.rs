@@ -9,9 +9,11 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, access, execve};
 
 use super::users::Credentials;
@@ -33,7 +35,7 @@ fn candidates(word: &OsStr) -> Vec<CString> {
     if word.contains(&b'/') || word.is_empty() {
         return CString::new(word).into_iter().collect();
     }
-    let path = env::var_os("PATH").map_or_else(|| DEFAULT_PATH.to_vec(), OsString::into_vec);
+    let path = search_path();
     let directories = path.split(|byte| *byte == b':');
     let joined = directories.map(|directory| match directory {
         [] => word.to_vec(),
@@ -42,6 +44,10 @@ fn candidates(word: &OsStr) -> Vec<CString> {
     let absent = |error| matches!(error, Errno::ENOENT | Errno::ENOTDIR | Errno::ENAMETOOLONG);
     let may_exist = |file: &CString| !access(file.as_c_str(), AccessFlags::F_OK).is_err_and(absent);
     joined.filter_map(|file| CString::new(file).ok()).filter(may_exist).collect()
+}
+
+fn search_path() -> Vec<u8> {
+    env::var_os("PATH").map_or_else(|| DEFAULT_PATH.to_vec(), OsString::into_vec)
 }
 
 /// Why a command could not be started.
@@ -79,21 +85,22 @@ impl Kind {
 impl NotStarted {
     /// There was no process for it.
     pub(super) fn fork(command: &OsStr, error: Errno) -> Self {
-        let line = format!("cannot fork to run {command:?}: {}", io::Error::from(error));
+        let line = format!("cannot fork to run {}: {}", shown(command), io::Error::from(error));
         Self { kind: Kind::Other, line }
     }
 
     /// It cannot have the process group or the session that it is to have.
     pub(super) fn place(command: &OsStr, error: Errno) -> Self {
         let error = io::Error::from(error);
-        let line = format!("cannot run {command:?} in a process group of its own: {error}");
+        let command = shown(command);
+        let line = format!("cannot run {command} in a process group of its own: {error}");
         Self { kind: Kind::Other, line }
     }
 
     /// It would have all signals blocked.
     pub(super) fn mask(command: &OsStr, error: Errno) -> Self {
         let error = io::Error::from(error);
-        let line = format!("cannot run {command:?} with its signal mask: {error}");
+        let line = format!("cannot run {} with its signal mask: {error}", shown(command));
         Self { kind: Kind::Other, line }
     }
 
@@ -106,32 +113,147 @@ impl NotStarted {
             _ => "",
         };
         let error = io::Error::from(error);
-        Self { kind: Kind::Other, line: format!("cannot run {command:?} as {user}: {error}{hint}") }
+        let line = format!("cannot run {} as {user}: {error}{hint}", shown(command));
+        Self { kind: Kind::Other, line }
     }
 
     /// Looks at the files that were tried, to say more than execve(2) does.
-    fn exec(command: &OsStr, error: Errno, tried: &[CString]) -> Self {
-        let not_found = |why: String| (Kind::NotFound, why);
-        let is_elf = |file| head(file).is_some_and(|head| head.starts_with(ELF));
+    fn exec(words: &[OsString], error: Errno, tried: &[CString]) -> Self {
+        let command = words.first().map_or(OsStr::new(""), OsString::as_os_str);
+        let not_found = |why: String| (Kind::NotFound, why + hint(command, words.get(1)));
         let (kind, why) = match error {
             Errno::ENOENT => match tried.iter().find_map(missing_interpreter) {
                 Some(interpreter) => {
-                    let crlf = interpreter.as_bytes().ends_with(b"\r");
-                    let hint = if crlf { " (the file has CRLF line ends)" } else { "" };
-                    not_found(format!("its interpreter {interpreter:?} is missing{hint}"))
+                    let hint = loader_hint(interpreter.as_bytes());
+                    (Kind::NotFound, format!("its interpreter {interpreter:?} is missing{hint}"))
                 }
                 None if !command.as_bytes().contains(&b'/') => {
-                    not_found("not found in PATH".to_owned())
+                    let path = OsString::from_vec(search_path());
+                    not_found(format!("not found in PATH ({})", shown_to(&path, 300)))
                 }
-                None => not_found(io::Error::from(error).to_string()),
+                None => not_found(text(error)),
             },
-            Errno::ENOEXEC if tried.iter().any(is_elf) => {
-                let why = "an ELF file for another machine, or a damaged one".to_owned();
-                (Kind::NotExecutable, why)
+            Errno::ENOEXEC => {
+                match tried.iter().filter_map(head).find(|head| head.starts_with(ELF)) {
+                    Some(head) => (Kind::NotExecutable, why_not_loaded(&head)),
+                    None => (Kind::NotExecutable, text(error)),
+                }
             }
-            error => (Kind::NotExecutable, io::Error::from(error).to_string()),
+            Errno::EACCES => {
+                let why = tried.iter().find_map(why_denied);
+                let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+                (Kind::NotExecutable, text(error) + &why)
+            }
+            error => (Kind::NotExecutable, text(error)),
         };
-        Self { kind, line: format!("cannot run {command:?}: {why}") }
+        Self { kind, line: format!("cannot run {}: {why}", shown(command)) }
+    }
+}
+
+/// The C library's words.
+fn text(error: Errno) -> String {
+    let text = io::Error::from(error).to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// Quoted, and so short that the reason after it has room in a message of the child.
+fn shown(command: &OsStr) -> String {
+    shown_to(command, 700)
+}
+
+fn shown_to(text: &OsStr, most: usize) -> String {
+    let bytes = text.as_bytes();
+    // Of a letter all bytes or none (utf-8(7)).
+    let ends = |at: &usize| bytes.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80);
+    let cut = (0..=most).rev().find(ends).unwrap_or(most);
+    match bytes.get(..cut) {
+        Some(start) if start.len() < bytes.len() => format!("{:?}...", OsStr::from_bytes(start)),
+        _ => format!("{text:?}"),
+    }
+}
+
+/// What a word that names no program was probably meant for.
+fn hint(word: &OsStr, next: Option<&OsString>) -> &'static str {
+    const BUILT_IN: [&str; 13] = [
+        ".", "cd", "eval", "exec", "exit", "export", "set", "source", "trap", "ulimit", "umask",
+        "unset", "wait",
+    ];
+    let word = word.to_string_lossy();
+    let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        name.starts_with(|c: char| is_letter(c) && !c.is_ascii_digit())
+            && name.chars().all(is_letter)
+    });
+    let needs_a_shell = BUILT_IN.contains(&&*word)
+        || is_assignment
+        || word.starts_with('$')
+        || word.contains(['&', '|', ';', '`', '<', '>']);
+    if next.is_some_and(|next| next == "--") {
+        ": if it is the value of the option before it, that needs a = between them"
+    } else if word.starts_with('-') {
+        ": options go before the --"
+    } else if needs_a_shell {
+        ": only a shell understands that: give sh -c '...'"
+    } else if word.contains(' ') {
+        ": give the program and its arguments as separate words"
+    } else {
+        ""
+    }
+}
+
+/// Why an interpreter may be missing, by its name.
+fn loader_hint(interpreter: &[u8]) -> &'static str {
+    let name = interpreter.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    if interpreter.ends_with(b"\r") {
+        " (the file has CRLF line ends)"
+    } else if name.starts_with(b"ld-musl-") {
+        " (it was built for musl, the C library of Alpine)"
+    } else if [&b"ld-linux"[..], b"ld64.so"].iter().any(|loader| name.starts_with(loader)) {
+        " (it was built for glibc, the C library of Debian, Fedora and others)"
+    } else {
+        ""
+    }
+}
+
+/// Why the kernel refuses to load an ELF file (elf(5)).
+fn why_not_loaded(head: &[u8]) -> String {
+    const NAMES: [(u16, &str); 10] = [
+        (3, "x86"),
+        (8, "mips"),
+        (20, "powerpc"),
+        (21, "powerpc64"),
+        (22, "s390x"),
+        (40, "arm"),
+        (62, "x86_64"),
+        (183, "aarch64"),
+        (243, "riscv64"),
+        (258, "loongarch64"),
+    ];
+    let machine = match (head.get(5), head.get(18..20)) {
+        (Some(1), Some(&[low, high])) => u16::from_le_bytes([low, high]),
+        (Some(2), Some(&[high, low])) => u16::from_be_bytes([high, low]),
+        _ => return "a damaged ELF file".to_owned(),
+    };
+    let ours = env::consts::ARCH;
+    match NAMES.iter().find(|(number, _)| *number == machine) {
+        Some((_, name)) if *name == ours => "a damaged ELF file".to_owned(),
+        Some((_, name)) => format!("it was built for {name}, and this is {ours}"),
+        None => format!("it was built for ELF machine {machine}, and this is {ours}"),
+    }
+}
+
+/// Why a file that is there may not be executed.
+fn why_denied(file: &CString) -> Option<&'static str> {
+    let path = Path::new(OsStr::from_bytes(file.as_bytes()));
+    let there = path.metadata().ok()?;
+    if there.is_dir() {
+        Some("it is a directory")
+    } else if there.permissions().mode() & 0o111 == 0 {
+        Some("it has no permission for that: chmod +x")
+    } else if statvfs(path).is_ok_and(|system| system.flags().contains(FsFlags::ST_NOEXEC)) {
+        Some("its file system is mounted noexec")
+    } else {
+        None
     }
 }
 
@@ -143,7 +265,7 @@ impl fmt::Display for NotStarted {
 
 /// A program about to be executed, with all that takes time before it.
 pub(super) struct Program<'a> {
-    word: &'a OsStr,
+    words: &'a [OsString],
     /// To be tried in this order.
     files: Vec<CString>,
     arguments: Vec<CString>,
@@ -155,7 +277,7 @@ impl<'a> Program<'a> {
         let word = words.first().map_or(OsStr::new(""), OsString::as_os_str);
         let arguments =
             words.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
-        Self { word, files: candidates(word), arguments }
+        Self { words, files: candidates(word), arguments }
     }
 
     /// Executes it. Returns only if that fails.
@@ -176,7 +298,7 @@ impl<'a> Program<'a> {
                 Errno::ENOEXEC if is_plain_script(file) => {
                     self.arguments.splice(..1, [SHELL.into(), file.clone()]);
                     let Err(error) = execve(SHELL, &self.arguments, environment);
-                    return NotStarted::exec(self.word, error, &[SHELL.into(), file.clone()]);
+                    return NotStarted::exec(self.words, error, &[SHELL.into(), file.clone()]);
                 }
                 other => {
                     failure = other;
@@ -184,7 +306,7 @@ impl<'a> Program<'a> {
                 }
             }
         }
-        NotStarted::exec(self.word, failure, &self.files)
+        NotStarted::exec(self.words, failure, &self.files)
     }
 }
 

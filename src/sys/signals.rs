@@ -41,8 +41,7 @@ pub fn block_all() -> nix::Result<Inherited> {
 }
 
 impl Inherited {
-    /// Gives the calling process the mask and dispositions that we inherited. For a new child,
-    /// before its exec.
+    /// Gives the calling process the mask and dispositions that we inherited: before an exec.
     ///
     /// # Errors
     /// As [`block_all`].
@@ -52,6 +51,15 @@ impl Inherited {
         }
         set_mask(self.mask).map(drop)
     }
+}
+
+/// Lets signals do to us what they were to do, but for those that a write brings: its error tells more.
+pub fn let_through(inherited: Inherited) {
+    let set = |signal: libc::c_int| 1 << (signal - 1);
+    let of_a_write = set(libc::SIGPIPE) | set(libc::SIGXFSZ);
+    let mask = SignalSet::from_bits(inherited.mask.bits() | of_a_write);
+    // As it was: all blocked.
+    let _ = set_mask(mask);
 }
 
 /// Sets the signal mask and returns the old one. The raw call: the C libraries would leave their

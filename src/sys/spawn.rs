@@ -254,7 +254,20 @@ fn environment(variables: Vec<CString>, pids: Option<&PidVariables>) -> Vec<Cow<
     entries
 }
 
-fn inherited_environment() -> impl Iterator<Item = &'static CStr> {
+/// Executes this in our own place, with the signals as we got them. Returns only if that fails.
+#[must_use]
+pub fn replace(words: &[OsString], signals: Inherited) -> NotStarted {
+    let word = words.first().map_or(OsStr::new(""), OsString::as_os_str);
+    let program = Program::find(words);
+    let environment: Vec<_> = inherited_environment().map(Cow::Borrowed).collect();
+    match signals.restore() {
+        Ok(()) => program.execute(&environment),
+        Err(error) => NotStarted::mask(word, error),
+    }
+}
+
+/// The entries of the environment, as they were inherited.
+pub fn inherited_environment() -> impl Iterator<Item = &'static CStr> {
     unsafe extern "C" {
         static environ: *const *const c_char;
     }

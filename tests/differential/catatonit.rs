@@ -19,6 +19,7 @@ const CATATONIT: Peer = Peer {
         ("-z ;", "1 err"),
     ],
     differences: &[
+        differs("--help", "1 err", "0 err", "it is asked for"),
         differs(
             "mask",
             "0000008000380200",

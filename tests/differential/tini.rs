@@ -23,6 +23,7 @@ const TINI: Peer = Peer {
         ("a member of the group at the end, as PID 1", "3, killed"),
     ],
     differences: &[
+        differs("--help", "1 err", "0 out", "it is asked for"),
         differs("directory of the init", "/usr", "/", "we hold no directory"),
         differs("directory of the init -s -g", "/usr", "/", "we hold no directory"),
         differs(

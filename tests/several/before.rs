@@ -55,14 +55,14 @@ fn one_that_fails_ends_all_with_its_status_and_nothing_else_starts() {
         (
             "/nothing/here".into(),
             127,
-            r#"error: cannot run "/nothing/here": No such file or directory (os error 2)"#.into(),
+            r#"error: cannot run "/nothing/here": No such file or directory"#.into(),
         ),
         (
             "no-such-command".into(),
             127,
-            r#"error: cannot run "no-such-command": not found in PATH"#.into(),
+            r#"error: cannot run "no-such-command": not found in PATH ("/usr/bin:/bin")"#.into(),
         ),
-        ("/".into(), 126, r#"error: cannot run "/": Permission denied (os error 13)"#.into()),
+        ("/".into(), 126, r#"error: cannot run "/": Permission denied: it is a directory"#.into()),
     ] {
         for scenario in both() {
             let scenario = scenario

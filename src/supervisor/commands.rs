@@ -46,6 +46,8 @@ pub(super) struct End {
 pub(super) struct Child {
     pub(super) pid: Pid,
     pub(super) suspended: bool,
+    /// It was sent a SIGCONT since then, and has not told yet that it goes on.
+    pub(super) continues: bool,
     /// When we sent it a SIGTSTP: the stop that follows is wanted.
     pub(super) tstp_sent: Option<Time>,
     /// It was suspended while it was asked to exit, and was continued for that. Once: whatever
@@ -165,6 +167,7 @@ impl Supervisor {
             command.state = State::Starting(Child {
                 pid,
                 suspended: false,
+                continues: false,
                 tstp_sent: None,
                 continued: false,
                 asked: None,

@@ -30,7 +30,7 @@ impl Supervisor {
         let Some((role, child)) = self.children_mut().find(|(_, child)| child.pid == pid) else {
             return;
         };
-        child.suspended = true;
+        (child.suspended, child.continues) = (true, false);
         // It may have been suspended before it was asked to exit: we hear of signals first.
         if child.asked.is_some() && !std::mem::replace(&mut child.continued, true) {
             return out.send(placement.job(pid), Signal::CONT);
@@ -70,6 +70,15 @@ impl Supervisor {
         }
     }
 
+    /// A ^Z that came before we could continue the job has taken the shell's SIGCONT from us
+    /// (signal(7): each of them discards the other), and the job has nothing new to report.
+    pub(super) fn typed_to_a_suspended_job(&mut self, now: Time, out: &mut Vec<Action>) {
+        let is_still = |job: &Child| job.suspended && !job.continues;
+        if self.job_control == JobControl::Above && self.job().is_some_and(is_still) {
+            self.job_is_suspended(Signal::TSTP, now, out);
+        }
+    }
+
     pub(super) fn not_suspended(&self, signal: Signal, out: &mut Vec<Action>) {
         if signal == Signal::TSTP && self.job().is_some_and(|job| job.suspended) {
             self.continue_job(out);
@@ -88,7 +97,7 @@ impl Supervisor {
 
     pub(super) fn continued(&mut self, pid: Pid) {
         if let Some((_, child)) = self.children_mut().find(|(_, child)| child.pid == pid) {
-            child.suspended = false;
+            (child.suspended, child.continues) = (false, false);
         }
     }
 }

@@ -260,6 +260,9 @@ impl Supervisor {
             |role| role == Role::Main || (is_job_control && role.is_job()),
             out,
         );
+        if signal == Signal::TSTP && received.from == Sender::Kernel {
+            self.typed_to_a_suspended_job(now, out);
+        }
     }
 
     /// Sends it on to the commands of these roles.
@@ -278,6 +281,7 @@ impl Supervisor {
             let continues = received.signal == Signal::CONT && child.suspended;
             let target =
                 if continues { placement.job(child.pid) } else { child.target(forward_to) };
+            child.continues |= continues;
             out.send(target, received);
         }
     }

@@ -408,6 +408,21 @@ fn with_a_shell_above_we_stop_with_the_child_and_continue_its_whole_group() {
 }
 
 #[test]
+fn a_stop_that_is_typed_before_the_job_goes_on_stops_us_again() {
+    let mut story = Story::new(Policy::default(), JobControl::Above);
+    let typed = Received { from: Sender::Kernel, ..Signal::TSTP.into() };
+    let forwarded = Action::Send(Target::Process(MAIN), typed);
+    story.on(Event::Suspended(MAIN, Signal::TSTP));
+    // It has discarded the SIGCONT that continued us.
+    let actions = story.on(Event::Signaled(typed));
+    assert_eq!(actions, [forwarded, Action::Suspend(Signal::TSTP)]);
+    assert_eq!(story.signal(Signal::CONT), [to_group(Signal::CONT)]);
+    // Now it has something to report.
+    assert_eq!(story.on(Event::Signaled(typed)), [forwarded]);
+    assert_eq!(story.on(Event::Suspended(MAIN, Signal::TSTP)), [Action::Suspend(Signal::TSTP)]);
+}
+
+#[test]
 fn with_nobody_above_after_all_a_stop_typed_at_the_terminal_is_undone() {
     let mut story = Story::new(Policy::default(), JobControl::Above);
     assert_eq!(story.on(Event::Suspended(MAIN, Signal::TSTP)), [Action::Suspend(Signal::TSTP)]);

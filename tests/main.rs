@@ -28,6 +28,7 @@ mod reasons;
 mod scale;
 mod several;
 mod signals;
+mod slow_exec;
 mod smell_baron;
 mod stop_command;
 mod stopping;

@@ -8,6 +8,7 @@
 mod cgroup;
 mod directory;
 mod full_pipe;
+mod held_exec;
 mod hung_mount;
 mod lease;
 mod process;
@@ -29,6 +30,7 @@ pub use crate::probe::path as probe;
 pub use cgroup::{Cgroup, Freezer};
 pub use directory::Directory;
 pub use full_pipe::FullPipe;
+pub use held_exec::HeldExec;
 pub use hung_mount::HungMount;
 pub use lease::Lease;
 pub use process::Process;

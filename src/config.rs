@@ -25,6 +25,8 @@ pub struct Config {
     pub parent_death_signal: Option<Signal>,
     /// Whom the command runs as; `None`: whoever we are.
     pub user: Option<UserSpec>,
+    /// The option or the variable that says so.
+    pub user_source: String,
     /// Refuse to run unless we are PID 1.
     pub only_as_pid_1: bool,
     /// Warn where orphans will not come to us.
@@ -82,6 +84,7 @@ impl Config {
             subreaper: Subreaper::Auto,
             parent_death_signal: None,
             user: None,
+            user_source: String::new(),
             only_as_pid_1: false,
             warn_without_orphans: false,
             failures: FailureStatuses::default(),

@@ -110,7 +110,10 @@ const PROCESS: &[Opt] = &[
          Otherwise the command has its own process group.",
     ),
     Opt::new("--user NAME|UID[:GROUP|GID]")
-        .takes(Value(|c, g| g.one(values::user).map(|user| c.user = Some(user))))
+        .takes(Value(|c, g| {
+            (c.user, c.user_source) = (Some(g.one(values::user)?), g.source.clone());
+            Ok(())
+        }))
         .help(
             "Run the command as this user, with its groups. Names are looked up in /etc/passwd \
              and /etc/group of the container.",

@@ -75,6 +75,7 @@ fn without_options_all_is_as_documented() {
         subreaper: Subreaper::Auto,
         parent_death_signal: None,
         user: None,
+        user_source: String::new(),
         only_as_pid_1: false,
         warn_without_orphans: false,
         failures: FailureStatuses::default(),

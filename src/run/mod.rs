@@ -157,7 +157,7 @@ fn set_up(
     }
     let credentials =
         config.user.as_ref().map(Credentials::find).transpose().map_err(|failed| {
-            let failed = format!("--user: {failed}");
+            let failed = format!("{}: {failed}", config.user_source);
             end_report.add(&failed, Reason::Decisive);
             std::mem::take(&mut end_report).write(config.failures.other);
             fail(&failed, config.failures.other)

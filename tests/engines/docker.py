@@ -98,7 +98,7 @@ class ImageContainer(RunContainer):
 
 
 class DockerInit(Docker):
-    """By examples/daemon.json, firstmate is the init of every container, without `--init`."""
+    """By examples/daemon.json and `"init": true`, firstmate is the init of every container, without `--init`."""
 
     name = "docker-init"
     own_cases = docker_cases.OF_AN_INIT
@@ -114,8 +114,9 @@ class DockerInit(Docker):
 
     def daemon_options(self):
         settings = json.loads((ROOT / "examples/daemon.json").read_text())
-        assert settings["init"] is True
-        return [f"--config-file={self.settings(settings | {'init-path': str(self.image.firstmate)})}"]
+        assert "init" not in settings
+        settings |= {"init": True, "init-path": str(self.image.firstmate)}
+        return [f"--config-file={self.settings(settings)}"]
 
     def command(self, container):
         return container.command

@@ -95,8 +95,8 @@ def run_init_takes_the_program_of_the_flag_init_path(engine):
 
 
 @case
-def two_inits_do_as_well_as_one(engine):
-    with engine.run_image("localhost/test", leaves_one_under("$PPID"), ["--init"]) as running:
+def of_two_inits_the_images_takes_the_place_of_the_engines(engine):
+    with engine.run_image("localhost/test", leaves_one_under("1"), ["--init"]) as running:
         stops(running, "/sbin/firstmate\n")
 
 
@@ -189,6 +189,6 @@ OF_AN_ENTRY_POINT = (
     an_image_from_scratch_needs_firstmate_and_a_program_only,
     the_example_of_a_pause_image_holds_until_it_is_stopped,
     run_init_takes_the_program_of_the_flag_init_path,
-    two_inits_do_as_well_as_one,
+    of_two_inits_the_images_takes_the_place_of_the_engines,
     *OF_AN_INIT,
 )

@@ -360,3 +360,18 @@ fn ctrl_c_during_the_drain_kills_those_left_at_once() {
     pty.expect("1 process was left ");
     pty.expect("$ ");
 }
+
+#[test]
+fn an_end_by_a_key_is_no_news() {
+    for (key, status) in [(CTRL_C, 130), ("\x1c", 131)] {
+        let mut pty = interactive(BASH);
+        pty.line("ulimit -c 0; \"$F\" \"$P\" say rea\"\"dy forever; echo st\"\"atus $?");
+        pty.expect("ready\r\n");
+        pty.write(key);
+        let shown = pty.expect(&format!("status {status}"));
+        assert!(!shown.contains("firstmate"), "{shown:?}");
+    }
+    // Where nobody typed it, it is.
+    let finished = Scenario::container().probe("die 2").run();
+    assert_eq!(finished.stderr.len(), 1, "{finished:?}");
+}

@@ -195,7 +195,9 @@ fn each_option_has_a_variable_and_the_command_line_goes_before_it() {
          never -s=off -p TERM --user app:5 -e 143 -e 7 -vvqw x",
         &[],
     );
-    assert_eq!(given, written);
+    let sources = (given.user_source.as_str(), written.user_source.as_str());
+    assert_eq!(sources, ("FIRSTMATE_USER", "--user"));
+    assert_eq!(given, Config { user_source: given.user_source.clone(), ..written });
     let replaced = config("-t never --stop-on USR1 --drain 1 -s -e 1 x", &variables);
     assert_eq!(replaced.policy.kill_after, None);
     assert_eq!(replaced.policy.stop_on, [Signal::from_raw(10)].into_iter().flatten().collect());

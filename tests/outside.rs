@@ -74,7 +74,7 @@ fn an_orphan_is_adopted_drained_and_reaped() {
     running.stdout.expect("cleaned");
     let stderr = assert_ends_alone(running, 3, 3);
     assert!(
-        stderr.len() == 1 && stderr[0].contains("reaped zombie process with pid="),
+        stderr.len() == 1 && stderr[0].contains("Reaped zombie process with pid="),
         "{stderr:?}"
     );
 }

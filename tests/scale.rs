@@ -107,7 +107,7 @@ fn a_queue_full_of_signals_does_not_keep_it_from_reaping() {
     let log = running.finish().stderr;
     let reaped = log
         .iter()
-        .position(|line| line.contains("warning: reaped zombie process with pid="))
+        .position(|line| line.contains("warning: Reaped zombie process with pid="))
         .expect("a line of it");
     let received =
         log[..reaped].iter().filter(|line| line.ends_with("received SIGRTMIN+6")).count();
@@ -129,7 +129,7 @@ fn it_works_on_when_no_memory_can_be_had() {
         [10, 40, 64].into_iter().for_each(forwards);
         let finished = running.finish();
         assert_eq!(finished.status, 128 + 9, "{options}: {finished:?}");
-        let reaped = finished.stderr.iter().filter(|line| line.contains("reaped zombie process"));
+        let reaped = finished.stderr.iter().filter(|line| line.contains("Reaped zombie process"));
         assert!(options.is_empty() || reaped.count() >= 50, "{options}: {finished:?}");
     }
 }

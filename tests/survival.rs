@@ -184,7 +184,7 @@ fn a_zombie_that_was_there_before_it_is_reaped_and_not_taken_for_the_command() {
             .ready();
         let line = running.stderr.next();
         assert!(
-            line.contains("reaped zombie process with pid=") && line.contains("exited with 3"),
+            line.contains("Reaped zombie process with pid=") && line.contains("exited with 3"),
             "{line}"
         );
         wait_until("no zombie", || running.init.zombies() == 0);

@@ -17,6 +17,20 @@ pub(super) const OPTIONS: [Group; 6] = [
     ("Other", &[PAUSE, EXPLAIN, INSTALL, HELP, VERSION]),
 ];
 
+/// How messages call the commands of one option that have the same program.
+macro_rules! numbered {
+    ($what:literal) => {
+        [
+            concat!("the ", $what),
+            concat!("the 2nd ", $what),
+            concat!("the 3rd ", $what),
+            concat!("the 4th ", $what),
+            concat!("the 5th ", $what),
+            concat!("one more ", $what),
+        ]
+    };
+}
+
 const FORWARDING: &[Opt] = &[
     Opt::new("-g, --kill-process-group")
         .takes(Flag(|c| c.policy.forward_to = ForwardTo::Group))
@@ -55,7 +69,7 @@ const STOPPING: &[Opt] = &[
         .help("Hold the first stop signal this long. A second stop signal ends the delay.")
         .default(|c| values::shown_duration(c.policy.stop_delay)),
     Opt::new("--stop-command COMMAND")
-        .takes(Value(|c, g| add(c, Role::Stop, "the --stop-command", g)))
+        .takes(Value(|c, g| add(c, Role::Stop, ["the --stop-command"; 6], g)))
         .help(
             "Run this instead of sending the main command the stop signal. It finds the pid of \
          the main command in `MAINPID`. If it fails or can't be started, the signal is sent \
@@ -122,16 +136,16 @@ const PROCESS: &[Opt] = &[
 
 const COMMANDS: &[Opt] = &[
     Opt::new("--before COMMAND")
-        .takes(Values(|c, g| add(c, Role::Before, "the --before command", g)))
+        .takes(Values(|c, g| add(c, Role::Before, numbered!("--before command"), g)))
         .help(
             "Run this to its end before the main command. If it fails, nothing else is started, \
          and its status is the container's.",
         ),
     Opt::new("--with COMMAND")
-        .takes(Values(|c, g| add(c, Role::With { watched: false }, "the --with command", g)))
+        .takes(Values(|c, g| add(c, Role::With { watched: false }, numbered!("--with command"), g)))
         .help("Run this beside the main command."),
     Opt::new("--after COMMAND")
-        .takes(Values(|c, g| add(c, Role::After, "the --after command", g)))
+        .takes(Values(|c, g| add(c, Role::After, numbered!("--after command"), g)))
         .help(
             "Run this when all others have exited. It gets the time of `--drain`, or 5s where that \
          is 0 or `never`. Its failure is only logged.",
@@ -222,11 +236,18 @@ pub(super) const VERSION: Opt = Opt::new("-V, --version")
 fn add(
     config: &mut Config,
     role: Role,
-    label: &'static str,
+    labels: [&'static str; 6],
     given: &Given,
 ) -> Result<(), BadInput> {
-    let commands: Vec<_> = given.all_raw(values::command)?;
-    config.commands.extend(commands.into_iter().map(|words| Command { role, words, label }));
+    for words in given.all_raw::<_, Vec<_>>(values::command)? {
+        let of_the_role = config.commands.iter().filter(|command| command.role == role);
+        let (place, mut others) = (of_the_role.clone().count(), of_the_role);
+        let is_alone = others.all(|command| command.words.first() != words.first());
+        let [first, .., last] = labels;
+        let numbered = labels.get(place).copied().unwrap_or(last);
+        let label = if is_alone { first } else { numbered };
+        config.commands.push(Command { role, words, label });
+    }
     Ok(())
 }
 

@@ -225,8 +225,6 @@ fn become_subreaper(wanted: Subreaper, warn_without: bool) {
             );
         }
     } else if warn_without && !is_pid_1 {
-        log::warn!(
-            "neither PID 1 nor a child subreaper (-s): zombies of orphans will not be reaped"
-        );
+        log::warn!("neither PID 1 nor a child subreaper (-s): zombie reaping won't work");
     }
 }

@@ -184,7 +184,7 @@ impl<'signals> Loop<'signals> {
         let status = ExitStatus::from(termination).code();
         log::log!(
             self.reap_level, pid = pid.as_raw(), status;
-            "reaped zombie process with pid={pid}, {termination}"
+            "Reaped zombie process with pid={pid}, {termination}"
         );
     }
 

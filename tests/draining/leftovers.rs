@@ -155,7 +155,7 @@ fn warn_on_reap_gives_a_line_for_each_orphan_and_none_for_the_command() {
     assert_eq!((finished.status, finished.stderr.len()), (5, 3), "{finished:?}");
     for line in &finished.stderr {
         assert!(
-            line.starts_with("firstmate[1]: warning: reaped zombie process with pid="),
+            line.starts_with("firstmate[1]: warning: Reaped zombie process with pid="),
             "{line}"
         );
     }

@@ -77,7 +77,7 @@ fn a_failure_is_only_logged_and_the_next_one_runs() {
         let name = named("--after");
         let lines = [
             format!("warning: {name} exited with 9"),
-            format!("warning: {name} was killed by SIGKILL"),
+            format!("warning: {} was killed by SIGKILL", named("2nd --after")),
             r#"error: cannot run "/nothing/here": No such file or directory"#.to_owned(),
         ];
         assert_eq!(told(&finished.stderr), lines);

@@ -42,14 +42,14 @@ fn one_that_fails_ends_all_with_its_status_and_nothing_else_starts() {
         (
             format!("'{probe}' exit 3"),
             3,
-            format!("warning: {} exited with 3: nothing else is started", named("--before")),
+            format!("warning: {} exited with 3: nothing else is started", named("2nd --before")),
         ),
         (
             format!("'{probe}' die 15"),
             143,
             format!(
                 "warning: {} was killed by SIGTERM: nothing else is started",
-                named("--before")
+                named("2nd --before")
             ),
         ),
         (

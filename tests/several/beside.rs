@@ -191,14 +191,15 @@ fn the_grace_period_ends_for_all_that_were_asked() {
         assert!(asked.elapsed() >= Duration::from_millis(200), "{:?}", asked.elapsed());
         assert_eq!((finished.status, finished.stderr.len()), (137, 6), "{finished:?}");
         let reason = "was killed by SIGKILL: it had not ended N.Ns after SIGTERM";
-        let (main, other) = (
-            format!("warning: the command {reason}"),
-            format!("warning: {} {reason}", named("--with")),
-        );
+        let main = format!("warning: the command {reason}");
+        let [first, second] = ["--with", "2nd --with"].map(|option| {
+            let named = named(option);
+            format!("warning: {named} {reason}")
+        });
         let mut told = told(&finished.stderr);
         told.retain(|line| !line.ends_with(": it blocks SIGTERM"));
         told.sort_unstable();
-        assert_eq!(told, [other.clone(), other, main]);
+        assert_eq!(told, [first, second, main]);
     }
 }
 

@@ -60,6 +60,29 @@ def the_termination_message_says_why(engine):
 
 
 @case
+def the_termination_message_outlives_the_engines_sigkill(engine):
+    spec = {
+        "terminationGracePeriodSeconds": 5,
+        "containers": [
+            {
+                "name": "app",
+                "image": "my-app:1",
+                "command": ["/sbin/firstmate", "--termination-message", "--"],
+                "args": probe("ignore 15", "say ready", "forever"),
+            }
+        ],
+    }
+    with Applied(engine, spec) as pod:
+        app = pod.containers["app"]
+        app.wait_for("ready")
+        pod.delete()
+        expect(app.finish(), 137, "has not ended 3s after SIGTERM: it ignores SIGTERM")
+        message = pod.message("app")
+        assert "from outside the container asks the container to stop" in message, message
+        assert "it ignores SIGTERM" in message, message
+
+
+@case
 def the_pause_process_reaps_for_a_pod_that_shares_its_processes(engine):
     spec = {
         "shareProcessNamespace": True,
@@ -149,6 +172,7 @@ ALL = (
     the_status_tells_the_exit_code_and_the_reason,
     a_probe_of_the_kubelet_gets_its_answer_and_leaves_no_zombie,
     the_termination_message_says_why,
+    the_termination_message_outlives_the_engines_sigkill,
     the_pause_process_reaps_for_a_pod_that_shares_its_processes,
     kubectl_knows_every_field_of_the_examples,
     firstmate_has_its_time_in_the_examples,

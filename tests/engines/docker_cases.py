@@ -95,6 +95,20 @@ def run_init_takes_the_program_of_the_flag_init_path(engine):
 
 
 @case
+def the_log_and_the_termination_message_outlive_the_engines_sigkill(engine):
+    file = engine.place / "termination-log"
+    file.touch()
+    options = [f"--volume={file}:/dev/termination-log", "--env=FIRSTMATE_TERMINATION_MESSAGE=yes"]
+    with engine.run_image("localhost/test", probe("ignore 15", "say ready", "forever"), options) as running:
+        running.wait_for("ready")
+        running.stop(5)
+        expect(running.finish(), 137, "has not ended 3s after SIGTERM: it ignores SIGTERM")
+    message = file.read_text()
+    assert "from outside the container asks the container to stop" in message, message
+    assert "it ignores SIGTERM" in message, message
+
+
+@case
 def of_two_inits_the_images_takes_the_place_of_the_engines(engine):
     with engine.run_image("localhost/test", leaves_one_under("1"), ["--init"]) as running:
         stops(running, "/sbin/firstmate\n")
@@ -190,5 +204,6 @@ OF_AN_ENTRY_POINT = (
     the_example_of_a_pause_image_holds_until_it_is_stopped,
     run_init_takes_the_program_of_the_flag_init_path,
     of_two_inits_the_images_takes_the_place_of_the_engines,
+    the_log_and_the_termination_message_outlive_the_engines_sigkill,
     *OF_AN_INIT,
 )

@@ -120,6 +120,19 @@ fn a_missing_loader_tells_the_c_library() {
 }
 
 #[test]
+fn a_script_that_begins_with_a_byte_order_mark_is_said_to() {
+    let directory = Directory::new();
+    let script = file(&directory, "script", b"\xef\xbb\xbf#!/bin/cat\nexit 3\n");
+    let output = run(&firstmate(), std::slice::from_ref(&script), &[]);
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let line = format!(
+        "warning: {script:?} begins with a byte order mark, so its #! does not count: /bin/sh runs it"
+    );
+    assert!(text.lines().next().is_some_and(|first| first.ends_with(&line)), "{text}");
+}
+
+#[test]
 fn a_reason_is_told_however_long_the_command_is() {
     let long = format!("/{}", "x/".repeat(3000));
     let output = run(&firstmate(), &[long], &[]);

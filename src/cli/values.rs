@@ -250,10 +250,10 @@ fn parse_duration(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let (digits, tail) = rest.split_at(rest.find(|c: char| !is_digit(c))?);
         let (unit, tail) = tail.split_at(tail.find(is_digit).unwrap_or(tail.len()));
-        let part = match unit {
+        let part = match unit.trim_matches(' ') {
             "ms" => quantity(digits, 1)? / 1000,
-            "s" => quantity(digits, 1)?,
-            "m" => quantity(digits, 60)?,
+            "s" | "sec" => quantity(digits, 1)?,
+            "m" | "min" => quantity(digits, 60)?,
             "h" => quantity(digits, 60 * 60)?,
             "d" => quantity(digits, 24 * 60 * 60)?,
             _ => return None,
@@ -291,6 +291,9 @@ mod tests {
             ("1.5s", 1500),
             ("0.5", 500),
             ("1d", 86_400_000),
+            ("10 s", 10_000),
+            ("10sec", 10_000),
+            ("1min 30 sec", 90_000),
             ("1.5h0.5s", 5_400_500),
         ];
         for (text, milliseconds) in accepted {
@@ -303,7 +306,9 @@ mod tests {
             "-1",
             "+1",
             ".5s",
-            "1 s",
+            "1 x",
+            " 1s",
+            "1 0",
             "1h30",
             "1w",
             "99999999999999999999",

@@ -296,6 +296,13 @@ impl<'a> Program<'a> {
                     if searching => {}
                 Errno::EACCES => failure = Errno::EACCES,
                 Errno::ENOEXEC if is_plain_script(file) => {
+                    if head(file).is_some_and(|head| head.starts_with(MARKED)) {
+                        log::warn!(
+                            "{} begins with a byte order mark, so its #! does not count: /bin/sh \
+                             runs it",
+                            shown(OsStr::from_bytes(file.as_bytes()))
+                        );
+                    }
                     self.arguments.splice(..1, [SHELL.into(), file.clone()]);
                     let Err(error) = execve(SHELL, &self.arguments, environment);
                     return NotStarted::exec(self.words, error, &[SHELL.into(), file.clone()]);
@@ -315,6 +322,9 @@ impl<'a> Program<'a> {
 fn is_plain_script(file: &CString) -> bool {
     head(file).is_none_or(|head| !head.starts_with(ELF))
 }
+
+/// How a script begins whose editor has put U+FEFF before it.
+const MARKED: &[u8] = b"\xef\xbb\xbf#!";
 
 /// How an ELF file begins.
 pub(super) const ELF: &[u8] = b"\x7fELF";

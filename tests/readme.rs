@@ -202,8 +202,17 @@ fn the_readme_has_the_log_and_the_termination_message_of_each_end() {
         let as_there = |line: &str| {
             let path = directory.path().display().to_string();
             let searched = format!("{path:?}");
-            let here = [", core dumped", "FIRSTMATE_DRAIN", &searched, &path, "/script/", "/data/"];
-            let there = ["", "--drain", r#""/usr/local/bin:/usr/bin:/bin""#, "", "/", "/"];
+            let here = [
+                ", core dumped",
+                "FIRSTMATE_DRAIN",
+                "FIRSTMATE_USER",
+                &searched,
+                &path,
+                "/script/",
+                "/data/",
+            ];
+            let there =
+                ["", "--drain", "--user", r#""/usr/local/bin:/usr/bin:/bin""#, "", "/", "/"];
             here.iter()
                 .zip(there)
                 .fold(untimed(line), |line, (here, there)| line.replace(here, there))

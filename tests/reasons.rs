@@ -392,5 +392,5 @@ fn no_message_is_longer_than_kubernetes_reads() {
     let text = text(&file);
     assert!(text.len() < LONGEST, "{}", text.len());
     assert!(text.starts_with("cannot run \"/éé"), "{text}");
-    assert!(text.ends_with("é\"...: File name too long"), "{text}");
+    assert!(text.ends_with("too long"), "{text}");
 }

@@ -188,13 +188,16 @@ fn whatever_the_moment_of_sigkill_the_message_names_the_step() {
     let scenario = Scenario::container()
         .options(&format!("--termination-message={} -t 200ms --drain 400ms", file.display()))
         .probe("block-all fork [ forever ] say ready forever");
-    for moment in (0..640).step_by(40) {
+    // Spread over the stop and the drain.
+    let moments = std::env::var("LAST_WORDS").ok().and_then(|number| number.parse().ok());
+    let moments: u64 = moments.unwrap_or(16);
+    for moment in (0..moments).map(|number| Duration::from_micros(640_000 * number / moments)) {
         let running = scenario.start().ready();
         running.signal(libc::SIGTERM);
         wait_until("the first word", || {
             fs::read_to_string(&file).is_ok_and(|text| text.contains("asks the container to stop"))
         });
-        std::thread::sleep(Duration::from_millis(moment));
+        std::thread::sleep(moment);
         running.signal(libc::SIGKILL);
         let _ = running.finish();
         let text = fs::read_to_string(&file).expect("it is there");
@@ -206,7 +209,7 @@ fn whatever_the_moment_of_sigkill_the_message_names_the_step() {
         ]
         .iter()
         .any(|step| text.contains(step));
-        assert!(is_known && text.starts_with("SIGTERM from outside"), "{moment} ms: {text:?}");
+        assert!(is_known && text.starts_with("SIGTERM from outside"), "{moment:?}: {text:?}");
     }
 }
 

@@ -11,6 +11,9 @@ use crate::config::{Config, ExitWhen, Role, spare_of};
 /// What a drain of no time, or of no end, leaves to those that come after it.
 const TIME_OF_THE_LAST: Duration = Duration::from_secs(5);
 
+/// The source of what neither an option nor a variable of ours has set.
+const BY_TINIS: &str = "follows from TINI_*";
+
 /// How long the effect of a SIGKILL is waited for.
 const KILL_EFFECT: Duration = Duration::from_secs(1);
 
@@ -23,7 +26,7 @@ pub(super) fn explain(words: &Words, config: &Config, variable: Variables) -> St
     }
     let holds = config.commands.is_empty();
     text.push_str(if holds { "No command: --pause\n\n" } else { "\n" });
-    let mut near = String::new();
+    let mut rows = String::new();
     for option in words.all_options() {
         let Some(name) = option.long().filter(|_| option.variable().is_some()) else { continue };
         if holds && !option.goes_with_pause {
@@ -34,9 +37,10 @@ pub(super) fn explain(words: &Words, config: &Config, variable: Variables) -> St
             Some(given) => (shown(option, given), given.source.as_str()),
             None => in_force(option, config),
         };
-        let _ = writeln!(near, "{:<26} {value:<20} {source}", format!("--{name}"));
+        let _ = writeln!(rows, "{:<26} {value:<20} {source}", format!("--{name}"));
     }
-    text + &near + "\n" + &longest_stop(config) + "\n"
+    let _ = writeln!(rows, "{:<26} {}", "log level", config.log_level.to_string().to_lowercase());
+    text + &rows + "\n" + &longest_stop(config) + "\n"
 }
 
 fn shown(option: &Opt, given: &Given) -> String {
@@ -51,17 +55,22 @@ fn shown(option: &Opt, given: &Given) -> String {
 
 /// The value of an option that was not given, and why it is that.
 fn in_force(option: &Opt, config: &Config) -> (String, &'static str) {
+    if let Takes::Flag(set) = option.takes {
+        let mut with_it = config.clone();
+        set(&mut with_it);
+        let is_set = with_it == *config;
+        return if is_set { ("on".to_owned(), BY_TINIS) } else { ("off".to_owned(), "default") };
+    }
     let value = option.shown_in(config);
     if value.is_empty() {
-        let nothing = if matches!(option.takes, Takes::Flag(_)) { "off" } else { "-" };
-        return (nothing.to_owned(), "default");
+        return ("-".to_owned(), "default");
     }
     let is_default = value == option.default_shown();
     let source = match (is_default, config.commands.is_empty()) {
         (true, _) => "default",
         (false, _) if config.stop_timeout.is_some() => "follows from --stop-timeout",
         (false, true) => "follows from --pause",
-        (false, false) => "follows from TINI_*",
+        (false, false) => BY_TINIS,
     };
     (value, source)
 }
@@ -107,5 +116,6 @@ fn longest_stop(config: &Config) -> String {
         .iter()
         .map(|(time, what)| format!("{} {what}", values::shown_duration(*time)))
         .collect();
-    format!("A stop takes at most {}: {}.", values::shown_duration(total), sum.join(" + "))
+    let (total, sum) = (values::shown_duration(total), sum.join(" + "));
+    format!("A stop takes at most {total}: {sum}. A command that the kernel holds adds 1s.")
 }

@@ -177,7 +177,8 @@ impl CommandLine {
         })?;
         let name = written(hook, arguments);
         Some(format!(
-            "unknown option {option:?}: if it belongs to {name}, quote all of that: {name} 'sh -c ...'"
+            "unknown option {option:?}: if it belongs to {name}, quote all of that: {name} \
+             'sh -c ...'"
         ))
     }
 

@@ -108,13 +108,13 @@ pub fn parse(
     arguments: &[OsString],
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Request, BadInput> {
-    match name(arguments) {
-        "docker-init" => native::parse_as_docker_init(arguments, &variable),
-        "tini" | "tini-static" => peer(tini::parse(arguments, &variable)),
-        "dumb-init" => peer(dumb_init::parse(arguments, &variable)),
-        "catatonit" => peer(catatonit::parse(arguments, &variable)),
-        "smell-baron" => peer(smell_baron::parse(arguments)),
-        _ => native::parse(arguments, &variable),
+    let name = name(arguments);
+    match peer(name) {
+        // All of them exit with 1 on a bad command line.
+        Some(peer) => peer(arguments, &variable)
+            .map_err(|bad_input| BadInput { status: PEERS_FAILURE, ..bad_input }),
+        None if name == "docker-init" => native::parse_as_docker_init(arguments, &variable),
+        None => native::parse(arguments, &variable),
     }
 }
 
@@ -123,9 +123,17 @@ fn name(arguments: &[OsString]) -> &str {
     path.and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or_default()
 }
 
-fn is_peer(arguments: &[OsString]) -> bool {
-    let peers = ["tini", "tini-static", "dumb-init", "catatonit", "smell-baron"];
-    peers.contains(&name(arguments))
+type Parser = fn(&[OsString], Variables) -> Result<Request, BadInput>;
+
+/// What reads the command line of the peer of this name.
+fn peer(name: &str) -> Option<Parser> {
+    match name {
+        "tini" | "tini-static" => Some(tini::parse),
+        "dumb-init" => Some(dumb_init::parse),
+        "catatonit" => Some(catatonit::parse),
+        "smell-baron" => Some(|arguments, _| smell_baron::parse(arguments)),
+        _ => None,
+    }
 }
 
 /// What is to be said of variables whose names are almost those of our options.
@@ -134,13 +142,13 @@ pub fn near_variables<'a>(
     arguments: &[OsString],
     environment: impl Iterator<Item = &'a [u8]>,
 ) -> Vec<String> {
-    if is_peer(arguments) { Vec::new() } else { near::misses(environment) }
+    if peer(name(arguments)).is_some() { Vec::new() } else { near::misses(environment) }
 }
 
 /// Whether the log is to be JSON, for a command line that is wrong as a whole.
 #[must_use]
 pub fn wants_json(arguments: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> bool {
-    if is_peer(arguments) {
+    if peer(name(arguments)).is_some() {
         return false;
     }
     let option = arguments.iter().position(|word| word == "--log-format");
@@ -152,11 +160,6 @@ pub fn wants_json(arguments: &[OsString], variable: impl Fn(&str) -> Option<OsSt
         || variable("FIRSTMATE_LOG_FORMAT").is_some_and(|value| value == "json"),
         |value| value == "json",
     )
-}
-
-/// All peers exit with 1 on a bad command line.
-fn peer(parsed: Result<Request, BadInput>) -> Result<Request, BadInput> {
-    parsed.map_err(|bad_input| BadInput { status: PEERS_FAILURE, ..bad_input })
 }
 
 const PEERS_FAILURE: ExitStatus = ExitStatus::from_code(1);

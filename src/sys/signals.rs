@@ -53,7 +53,8 @@ impl Inherited {
     }
 }
 
-/// Lets signals do to us what they were to do, but for those that a write brings: its error tells more.
+/// Lets signals do to us what they were to do, but for those that a write brings: its error tells
+/// more.
 pub fn let_through(inherited: Inherited) {
     let set = |signal: libc::c_int| 1 << (signal - 1);
     let of_a_write = set(libc::SIGPIPE) | set(libc::SIGXFSZ);

@@ -167,6 +167,8 @@ fn docker_init_puts_a_firstmate_in_its_own_place() {
     let parent = |line: &str| {
         String::from_utf8(names.run(&format!("{line} {script}")).stdout).expect("a text")
     };
+    let shown = parent(&format!("docker-init {path}/firstmate"));
+    assert!(!shown.is_empty() && !shown.contains("docker-init"), "{shown}");
     for line in ["docker-init -v", "TINI_VERBOSITY=1 docker-init"] {
         let shown = parent(&format!("{line} {path}/firstmate"));
         assert!(shown.contains("docker-init"), "{line}: {shown}");

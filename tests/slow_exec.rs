@@ -1,10 +1,13 @@
 //! Promise 10: an exec that hangs, until a signal kills the process, holds up nothing: no
 //! signal, no deadline, no other command's end. (A virus scanner, a network file system.)
 
+use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::support::{Directory, Finished, HeldExec, Running, Scenario, probe, skip};
+use crate::support::{
+    Directory, Finished, HeldExec, Process, Running, Scenario, probe, skip, wait_until,
+};
 
 /// A copy of the probe whose exec hangs.
 struct Slow {
@@ -93,6 +96,27 @@ fn of_a_command_beside_it() {
         let (finished, time) = slow.stop(running);
         assert_eq!(finished.status, 7, "{finished:?}");
         assert!(time < IN_TIME, "{time:?}");
+    }
+}
+
+/// Whoever has the command's user can stop it before its exec.
+#[test]
+fn of_a_command_that_is_stopped_before_its_exec() {
+    for scenario in both() {
+        let Some(slow) = Slow::new() else { return };
+        let scenario = scenario.options("-t 300ms").option("--with", slow.command("forever"));
+        let running = scenario.probe("block-all say ready await 15 exit 7").start().ready();
+        slow.hold.wait_for_the_exec();
+        let program = |process: Process| fs::read_link(format!("/proc/{}/exe", process.0)).ok();
+        let is_before_its_exec = |child: &Process| program(*child) == program(running.init);
+        let beside = running.init.children().into_iter().find(is_before_its_exec);
+        let beside = beside.expect("a child before its exec");
+        beside.signal(libc::SIGSTOP);
+        drop(slow.hold);
+        wait_until("a stopped child", || beside.state() == Some('T'));
+        running.signal(libc::SIGTERM);
+        let finished = running.finish();
+        assert_eq!(finished.status, 7, "{finished:?}");
     }
 }
 

@@ -231,8 +231,43 @@ fn firstmate_stays_root_and_can_signal_and_drain_the_other_user() {
     assert!(finished.stderr[0].contains("and killed: "), "{finished:?}");
 }
 
-/// The kernel makes a process that shares its memory with one that changes its user a secret: see
-/// `staying_dumpable`.
+/// What it takes to signal the command, and to see it.
+#[test]
+fn firstmate_keeps_no_other_capability_than_it_needs() {
+    if cannot_switch() {
+        return;
+    }
+    let directory = Directory::new();
+    let program = copied(&directory);
+    let capabilities = |options: &str, command: &str| {
+        let scenario = container(&directory).options(options);
+        let scenario = match command {
+            "" => scenario,
+            option => scenario.option(option, format!("{program} forever")),
+        };
+        let running = scenario.copied_probe(&directory, "say ready forever").start().ready();
+        running.init.wait_until_idle();
+        let sets = ["CapPrm", "CapEff", "CapAmb"].map(|set| {
+            u64::from_str_radix(&running.init.status(set), 16).expect("a set of capabilities")
+        });
+        running.signal(libc::SIGKILL);
+        running.finish();
+        sets
+    };
+    let [all, effective, _] = capabilities("", "");
+    assert!(all == effective && all.count_ones() > 2, "{all:x}");
+    let needed = all & (1 << CAP_KILL | 1 << CAP_SYS_PTRACE);
+    for options in ["--user app", "--user root", "-g --user app --drain 5s"] {
+        for command in ["", "--with"] {
+            assert_eq!(capabilities(options, command), [needed, needed, 0], "{options} {command}");
+        }
+        // They run as root.
+        for hook in ["--stop-command", "--after"] {
+            assert_eq!(capabilities(options, hook), [all, all, 0], "{options} {hook}");
+        }
+    }
+}
+
 #[test]
 fn stdout_of_firstmate_stays_open_to_root_without_ptrace() {
     if cannot_switch() {

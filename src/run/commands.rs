@@ -104,6 +104,11 @@ impl Commands {
         self.credentials.is_some()
     }
 
+    /// Whether no command is left that would need what we are allowed.
+    pub(super) fn all_have_started(&self) -> bool {
+        self.main.is_some() && self.to_start == 0
+    }
+
     pub(super) fn why_not_started(&self, id: CommandId) -> Option<&dyn Display> {
         let failed = self.not_started.iter().find(|(failed, _)| *failed == id);
         failed.map(|(_, why)| why as &dyn Display)

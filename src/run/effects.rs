@@ -23,7 +23,7 @@ use crate::supervisor::{
 };
 use crate::sys::memory::MemoryWatch;
 use crate::sys::signals::{Beside, SignalReceiver};
-use crate::sys::{descriptors, job_control, kill, process};
+use crate::sys::{capabilities, descriptors, job_control, kill, process};
 
 /// What an init acts through. Nothing in it fails.
 pub(super) struct Effects {
@@ -119,12 +119,21 @@ impl Effects {
         if let Event::Started(id, pid) = event {
             self.running.push((id, pid));
         }
+        if self.commands.changes_user() && self.commands.all_have_started() {
+            // Where a filter forbids it they stay, and that is no reason not to run.
+            let _ = capabilities::keep_for_signals();
+        }
         event
     }
 
     /// How many commands there are.
     pub(super) fn commands(&self) -> usize {
         self.commands.all().len()
+    }
+
+    /// Whether all that remain are being killed.
+    pub(super) fn kills_remaining(&self) -> bool {
+        self.has_killed_remaining
     }
 
     /// What else to wait for.

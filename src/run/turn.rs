@@ -19,6 +19,10 @@ use crate::sys::signals::SignalReceiver;
 /// How many children one turn reaps.
 const MOST_REAPED: usize = 64;
 
+/// The same when all that remain are being killed: another round passes by those that are dead, and
+/// those that fork must not win by that.
+const MOST_REAPED_OF_KILLED: usize = 4096;
+
 /// When to try again what must work and does not, or tells of nothing new.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -119,7 +123,8 @@ impl<'signals> Loop<'signals> {
     /// the next time: deaths without end must not keep us from signals.
     fn reap(&mut self) -> Option<Duration> {
         let mut died = false;
-        for _ in 0..MOST_REAPED {
+        let most = if self.effects.kills_remaining() { MOST_REAPED_OF_KILLED } else { MOST_REAPED };
+        for _ in 0..most {
             match reap::next() {
                 Ok(Reap::Ended(pid, termination)) => {
                     died = true;

@@ -12,7 +12,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use plan::{Asking, NextLook, Plan, Waiting};
 
@@ -131,6 +131,14 @@ impl Charges {
             self.chiefs.remove(&identity);
         }
     }
+}
+
+/// The pids of these, and of all their descendants.
+pub fn with_descendants(look: &[Process], are: impl Fn(&Process) -> bool) -> BTreeSet<i32> {
+    let these = look.iter().filter(|process| are(process)).map(|process| process.pid.as_raw());
+    let these: BTreeMap<_, _> = these.map(|pid| (pid, pid)).collect();
+    let below = in_charge(look, &these).into_iter().map(|(process, _)| process.pid.as_raw());
+    these.keys().copied().chain(below).collect()
 }
 
 /// Whoever has one of these pids among its ancestors, with what is known of the nearest.

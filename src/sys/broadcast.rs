@@ -3,12 +3,15 @@
 //! As PID 1 that is everyone in the namespace. Anywhere else `kill(-1)` would hit other containers,
 //! or the user's whole session: there it means our own descendants, found through /proc.
 
+use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
 use super::kill::{self, ignore_gone};
-use super::process_table::{self, Detail};
+use super::process_table;
+pub use super::process_table::Detail;
 use super::{descriptors, process};
 use crate::process::{Identity, Inspection, Name, Pid, Process};
 use crate::signal::Signal;
@@ -69,17 +72,37 @@ impl Broadcast {
         }
     }
 
-    /// All processes but us, with what each would do with `signal`.
+    /// All processes but us.
     ///
     /// # Errors
     /// Where /proc is missing or of another PID namespace, or cannot be read to its end.
-    pub fn look(&self, signal: Signal) -> nix::Result<Vec<Process>> {
-        self.look_at(Detail::Signals(signal))
+    pub fn look(&self, detail: Detail) -> nix::Result<Vec<Process>> {
+        self.look_until(None, detail)
     }
 
-    fn look_at(&self, detail: Detail) -> nix::Result<Vec<Process>> {
+    /// The same, with what those would do with signals that `concerned` takes out of the others,
+    /// by their pids; only until this monotonic time.
+    ///
+    /// # Errors
+    /// As [`Broadcast::look`]; `ETIMEDOUT` where it takes longer.
+    pub fn look_closely(
+        &self,
+        until: Duration,
+        concerned: impl FnOnce(&[Process]) -> BTreeSet<i32>,
+    ) -> nix::Result<Vec<Process>> {
+        let mut look = self.look_until(Some(until), Detail::Existence)?;
+        let concerned = concerned(&look);
+        let mut concerned =
+            look.iter_mut().filter(|process| concerned.contains(&process.pid.as_raw()));
+        descriptors::with_spare(|| {
+            concerned.try_for_each(|process| process_table::add_signals(process, Some(until)))
+        })?;
+        Ok(look)
+    }
+
+    fn look_until(&self, until: Option<Duration>, detail: Detail) -> nix::Result<Vec<Process>> {
         let is_pid_1 = matches!(self, Self::Namespace);
-        descriptors::with_spare(|| process_table::look(detail, is_pid_1))
+        descriptors::with_spare(|| process_table::look(detail, is_pid_1, until))
     }
 
     /// The pids of our own children, zombies too; `None` where the kernel does not tell.
@@ -116,7 +139,7 @@ impl Broadcast {
     pub fn signal(&self, signal: Signal) -> nix::Result<()> {
         match self {
             Self::Namespace => ignore_gone(kill::kill(-1, signal)),
-            Self::Descendants(leaders) => match self.look_at(Detail::Existence) {
+            Self::Descendants(leaders) => match self.look(Detail::Existence) {
                 Ok(all) => all
                     .iter()
                     .map(|process| self.signal_one(process.identity(), signal))
@@ -141,7 +164,8 @@ impl Broadcast {
             }
             // Another look would take its time, and they fork meanwhile.
             Self::Descendants(leaders) => {
-                match descriptors::with_spare(process_table::kill_descendants) {
+                let pids: Vec<_> = leaders.iter().map(|leader| leader.pid).collect();
+                match descriptors::with_spare(|| process_table::kill_descendants(&pids)) {
                     Ok((killed, all)) => (killed, leftovers_of(&all)),
                     Err(_) => (signal_groups(leaders, Signal::KILL), None),
                 }
@@ -171,7 +195,7 @@ impl Broadcast {
     /// Who would get a signal now; `None` where /proc does not tell.
     #[must_use]
     pub fn leftovers(&self) -> Option<Leftovers> {
-        leftovers_of(&self.look_at(Detail::Existence).ok()?)
+        leftovers_of(&self.look(Detail::Existence).ok()?)
     }
 }
 

@@ -5,6 +5,7 @@
 //! and 33 (musl 34 too) out of every mask that passes through them.
 
 pub mod broadcast;
+pub mod capabilities;
 pub mod clock;
 pub mod descriptors;
 mod directory;

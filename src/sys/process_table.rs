@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fmt::Display;
 use std::io::Write;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, readlink};
 use nix::sys::stat::{Mode, SFlag, stat};
 use nix::unistd::{Gid, Uid, getpid, read, setfsgid, setfsuid};
 
-use super::directory;
 use super::kill::{self, ignore_gone};
+use super::{clock, directory};
 use crate::process::{Identity, Inspection, Name, Pid, Process};
 use crate::signal::{Signal, SignalSet};
 
@@ -20,28 +21,35 @@ use crate::signal::{Signal, SignalSet};
 pub enum Detail {
     /// /proc/PID/stat alone: who there is.
     Existence,
-    /// What each would do with a signal too; and what pipe it reads, of those that this one would
-    /// only kill.
-    Signals(Signal),
+    /// What each would do with a signal too.
+    Signals,
+    /// And what pipe each reads of those that this signal would only kill.
+    Readers(Signal),
 }
 
 /// All processes but us: as PID 1 everyone in the namespace, else our descendants.
 ///
 /// # Errors
 /// `ENOENT` or the like where there is no usable /proc, and whatever keeps us from reading it to
-/// its end: then somebody may be missing.
-pub(super) fn look(detail: Detail, is_pid_1: bool) -> nix::Result<Vec<Process>> {
+/// its end: then somebody may be missing. `ETIMEDOUT` where that takes longer than until then.
+pub(super) fn look(
+    detail: Detail,
+    is_pid_1: bool,
+    until: Option<Duration>,
+) -> nix::Result<Vec<Process>> {
     let own_pid = getpid().as_raw();
     // It may be that of another PID namespace.
     if Stat::read("self")?.ok_or(Errno::ESRCH)?.process.pid.as_raw() != own_pid {
         return Err(Errno::ESRCH);
     }
-    let stats = if is_pid_1 { everyone(own_pid)? } else { descendants(own_pid)? };
+    let stats = if is_pid_1 { everyone(own_pid, until)? } else { descendants(own_pid, until)? };
     let mut processes = Vec::new();
     processes.try_reserve_exact(stats.len()).map_err(|_| Errno::ENOMEM)?;
     for Stat { mut process, .. } in stats {
-        if let Detail::Signals(signal) = detail {
-            add_signals(&mut process)?;
+        if detail != Detail::Existence {
+            add_signals(&mut process, until)?;
+        }
+        if let Detail::Readers(signal) = detail {
             if process.would_die_of(signal) == Some(true) {
                 process.stdin_pipe = stdin_pipe(process.pid);
             }
@@ -96,34 +104,49 @@ pub(super) fn own_children() -> Option<Vec<i32>> {
     children(getpid().as_raw()).ok()
 }
 
-fn everyone(own_pid: i32) -> nix::Result<Vec<Stat>> {
+/// `ETIMEDOUT` after this monotonic time.
+fn check_time(until: Option<Duration>) -> nix::Result<()> {
+    match until {
+        Some(until) if clock::monotonic().is_none_or(|now| now > until) => Err(Errno::ETIMEDOUT),
+        _ => Ok(()),
+    }
+}
+
+fn everyone(own_pid: i32, until: Option<Duration>) -> nix::Result<Vec<Stat>> {
     let pids = directory::numbers(c"/proc")?;
     let mut all = Vec::new();
     all.try_reserve_exact(pids.len()).map_err(|_| Errno::ENOMEM)?;
     for pid in pids.into_iter().filter(|pid| *pid != own_pid) {
+        check_time(until)?;
         all.extend(Stat::read(pid)?.filter(|stat| !stat.is_kernel_thread));
     }
     Ok(all)
 }
 
 /// By the children files, from our own task down; else by a scan.
-fn descendants(own_pid: i32) -> nix::Result<Vec<Stat>> {
-    let Ok(first) = children(own_pid) else { return scanned_descendants(own_pid) };
+fn descendants(own_pid: i32, until: Option<Duration>) -> nix::Result<Vec<Stat>> {
+    let Ok(first) = children(own_pid) else { return scanned_descendants(own_pid, until) };
     let mut found = Vec::new();
     let mut open = first;
     while let Some(pid) = open.pop() {
+        check_time(until)?;
         let Some(stat) = Stat::read(pid)? else { continue };
         found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         found.push(stat);
-        let mut more = children(pid)?;
+        let mut more = match (stat.process.lives, stat.has_threads) {
+            // They are somebody else's by now.
+            (false, _) => Vec::new(),
+            (true, false) => children_of_thread(pid, pid)?,
+            (true, true) => children(pid)?,
+        };
         open.try_reserve(more.len()).map_err(|_| Errno::ENOMEM)?;
         open.append(&mut more);
     }
     Ok(found)
 }
 
-fn scanned_descendants(own_pid: i32) -> nix::Result<Vec<Stat>> {
-    let mut rest = everyone(own_pid)?;
+fn scanned_descendants(own_pid: i32, until: Option<Duration>) -> nix::Result<Vec<Stat>> {
+    let mut rest = everyone(own_pid, until)?;
     let mut ours = BTreeSet::from([own_pid]);
     let mut found = Vec::new();
     loop {
@@ -138,7 +161,7 @@ fn scanned_descendants(own_pid: i32) -> nix::Result<Vec<Stat>> {
     }
 }
 
-/// The children of all threads of a process (proc_pid_task_tid_children(5)); none if it is gone.
+/// The children of all threads of a process; none if it is gone.
 fn children(pid: i32) -> nix::Result<Vec<i32>> {
     let mut found = Vec::new();
     let mut path = Path::new();
@@ -147,43 +170,58 @@ fn children(pid: i32) -> nix::Result<Vec<i32>> {
         return Ok(found);
     };
     for task in tasks {
-        let path = path.of(format_args!("/proc/{pid}/task/{task}/children"))?;
-        let Some(text) = or_gone(read_all(path))? else {
-            // Either this thread is gone, or the kernel has no such files.
-            if or_gone(read_all(c"/proc/thread-self/children"))?.is_none() {
-                return Err(Errno::ENOENT);
-            }
-            continue;
-        };
-        for number in text.split(|byte| *byte == b' ').filter(|number| !number.is_empty()) {
-            let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
-            found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-            found.extend::<Option<i32>>(number);
-        }
+        let mut more = children_of_thread(pid, task)?;
+        found.try_reserve(more.len()).map_err(|_| Errno::ENOMEM)?;
+        found.append(&mut more);
     }
     Ok(found)
 }
 
-/// SIGKILL to every one of our descendants, and to the group of each child of ours, if it is ours.
-/// They, and the error of the first that could not be killed, if none could.
+/// As proc_pid_task_tid_children(5) tells; none if the thread is gone.
+fn children_of_thread(pid: i32, thread: i32) -> nix::Result<Vec<i32>> {
+    let mut found = Vec::new();
+    let mut path = Path::new();
+    let path = path.of(format_args!("/proc/{pid}/task/{thread}/children"))?;
+    let Some(text) = or_gone(read_all(path))? else {
+        // Or the kernel has no such files.
+        let has_files = or_gone(read_all(c"/proc/thread-self/children"))?.is_some();
+        return if has_files { Ok(found) } else { Err(Errno::ENOENT) };
+    };
+    for number in text.split(|byte| *byte == b' ').filter(|number| !number.is_empty()) {
+        let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+        found.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        found.extend::<Option<i32>>(number);
+    }
+    Ok(found)
+}
+
+/// SIGKILL to every one of our descendants, and to the group of each child of ours, if it is ours:
+/// its leader is, or was one of `leaders`. They, and the error of the first that could not be
+/// killed, if none could.
 ///
 /// # Errors
 /// As [`look`]: then nobody was killed.
-pub(super) fn kill_descendants() -> nix::Result<(nix::Result<()>, Vec<Process>)> {
+pub(super) fn kill_descendants(leaders: &[Pid]) -> nix::Result<(nix::Result<()>, Vec<Process>)> {
     let own_pid = getpid().as_raw();
-    let all = look(Detail::Existence, false)?;
-    let (mut killed, mut refused) = (all.is_empty(), Ok(()));
-    for process in &all {
+    let all = look(Detail::Existence, false, None)?;
+    let living = || all.iter().filter(|process| process.lives);
+    // What forks while it is looked for may be in the group of its parent.
+    let ours: BTreeSet<_> =
+        all.iter().map(|process| process.pid).chain(leaders.iter().copied()).collect();
+    let is_ours = |group: &i32| Pid::from_raw(*group).is_some_and(|group| ours.contains(&group));
+    let groups: BTreeSet<_> = living()
+        .filter(|process| process.parent == own_pid)
+        .map(|child| child.group)
+        .filter(|group| *group > 1 && is_ours(group))
+        .collect();
+    for group in groups {
+        let _ = kill::kill(-group, Signal::KILL);
+    }
+    let (mut killed, mut refused) = (living().next().is_none(), Ok(()));
+    for process in living() {
         match signal(process.identity(), Signal::KILL) {
             Ok(()) => killed = true,
             Err(error) => refused = refused.and(Err(error)),
-        }
-    }
-    // What forks while it is looked for may be in the group of its parent.
-    let ours: BTreeSet<_> = all.iter().map(|process| process.pid.as_raw()).collect();
-    for child in all.iter().filter(|process| process.parent == own_pid) {
-        if child.group > 1 && ours.contains(&child.group) {
-            let _ = ignore_gone(kill::kill(-child.group, Signal::KILL));
         }
     }
     Ok((if killed { Ok(()) } else { refused }, all))
@@ -219,6 +257,7 @@ struct Stat {
     process: Process,
     state: u8,
     is_kernel_thread: bool,
+    has_threads: bool,
 }
 
 impl Stat {
@@ -269,12 +308,20 @@ impl Stat {
             stdin_pipe: None,
         };
         let state = state.bytes().next()?;
-        Some(Self { process, state, is_kernel_thread: flags & KERNEL_THREAD != 0 })
+        let is_kernel_thread = flags & KERNEL_THREAD != 0;
+        Some(Self { process, state, is_kernel_thread, has_threads: threads > 1 })
     }
 }
 
-/// What /proc/PID/status says of its signals (proc_pid_status(5)).
-fn add_signals(process: &mut Process) -> nix::Result<()> {
+/// What /proc/PID/status says of its signals (proc_pid_status(5)), if it lives.
+///
+/// # Errors
+/// Where it cannot be read; `ETIMEDOUT` after this monotonic time.
+pub(super) fn add_signals(process: &mut Process, until: Option<Duration>) -> nix::Result<()> {
+    check_time(until)?;
+    if !process.lives {
+        return Ok(());
+    }
     let mut path = Path::new();
     let mut text = [0_u8; 4096];
     let path = path.of(format_args!("/proc/{}/status", process.pid))?;
@@ -453,15 +500,30 @@ mod tests {
     }
 
     #[test]
+    fn a_look_ends_when_its_time_is_over() {
+        let now = clock::monotonic().unwrap();
+        for is_pid_1 in [false, true] {
+            let over = look(Detail::Existence, is_pid_1, Some(Duration::ZERO));
+            assert_eq!(over.err(), is_pid_1.then_some(Errno::ETIMEDOUT));
+            assert!(look(Detail::Existence, is_pid_1, Some(now + Duration::from_secs(60))).is_ok());
+        }
+        let mut own = Stat::read("self").unwrap().unwrap().process;
+        assert_eq!(add_signals(&mut own, Some(Duration::ZERO)), Err(Errno::ETIMEDOUT));
+        add_signals(&mut own, None).unwrap();
+        assert!(own.caught.is_some());
+    }
+
+    #[test]
     fn a_child_is_found_by_the_children_files_and_by_a_scan() {
         let mut child = std::process::Command::new("sleep");
         let mut child = child.arg("60").stdin(std::process::Stdio::piped()).spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         let own = getpid().as_raw();
         let has = |stats: Vec<Stat>| stats.iter().any(|stat| stat.process.pid.as_raw() == pid);
-        assert!(has(descendants(own).unwrap()) && has(scanned_descendants(own).unwrap()));
+        let found = [descendants(own, None).unwrap(), scanned_descendants(own, None).unwrap()];
+        assert!(found.into_iter().all(has));
         assert!(own_children().unwrap().contains(&pid));
-        let all = look(Detail::Signals(Signal::TERM), true).unwrap();
+        let all = look(Detail::Readers(Signal::TERM), true, None).unwrap();
         let found = all.iter().find(|process| process.pid.as_raw() == pid).unwrap();
         assert_eq!((found.parent, found.lives), (own, true));
         assert!(found.caught.is_some() && found.switches.is_some());

@@ -14,7 +14,7 @@ use nix::unistd::{
     Gid, Uid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid, setuid,
 };
 
-use super::check;
+use super::capabilities;
 use crate::config::{NameOrId, UserSpec};
 
 const PASSWD: &str = "/etc/passwd";
@@ -125,8 +125,10 @@ impl Credentials {
         }
         setresgid(group, group, group)?;
         setresuid(user, user, user)?;
+        // The kernel does that itself when root becomes another user, but not for other users with
+        // capabilities, nor with `SECBIT_NO_SETUID_FIXUP`. Ambient ones go with the others.
         if self.uid != 0 {
-            drop_capabilities()?;
+            capabilities::drop_all()?;
         }
         // A sandbox may have said yes and done nothing.
         if self.is_applied() { Ok(()) } else { Err(Errno::EPERM) }
@@ -187,18 +189,6 @@ impl fmt::Display for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "user {} (uid {}, gid {})", self.spec, self.uid, self.gid)
     }
-}
-
-/// The kernel does that itself when root becomes another user, but not for other users with
-/// capabilities, nor with `SECBIT_NO_SETUID_FIXUP` (capabilities(7)). Ambient ones go with the
-/// others.
-fn drop_capabilities() -> nix::Result<()> {
-    const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
-    // The version, and 0 for the calling process; twice the effective, permitted and inheritable
-    // set, 32 capabilities each.
-    let (header, none) = ([LINUX_CAPABILITY_VERSION_3, 0], [0_u32; 6]);
-    // SAFETY: capset(2) reads two structures of these sizes.
-    check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) }).map(drop)
 }
 
 /// The fields of each line.

@@ -447,3 +447,14 @@ fn ten_thousand_processes_are_no_more_than_many() {
     // It takes a few hundredths; minutes, where each walks over all.
     assert!(begun.elapsed().as_secs() < 20);
 }
+
+#[test]
+fn those_that_a_signal_concerns_are_who_gets_it_and_whoever_is_below() {
+    let look =
+        [process(2), process(3).under(2), process(4).under(3), process(5), process(6).under(7)];
+    let concerned = |pid: i32| with_descendants(&look, |one| one.pid.as_raw() == pid);
+    assert_eq!(concerned(3), BTreeSet::from([3, 4]));
+    assert_eq!(concerned(5), BTreeSet::from([5]));
+    assert_eq!(concerned(8), BTreeSet::new());
+    assert_eq!(with_descendants(&look, |_| true), BTreeSet::from([2, 3, 4, 5, 6]));
+}

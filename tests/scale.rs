@@ -1,8 +1,9 @@
 //! Many processes, many signals, and none at all.
 
+use std::process::Stdio;
 use std::time::Duration;
 
-use crate::support::{Process, Running, Scenario, Tracer, wait_until};
+use crate::support::{Process, Running, Scenario, Tracer, clean, is_root, probe, skip, wait_until};
 
 #[test]
 fn twenty_thousand_orphans_are_reaped_among_a_thousand_live_children() {
@@ -14,6 +15,38 @@ fn twenty_thousand_orphans_are_reaped_among_a_thousand_live_children() {
         running.signal(15);
         assert_eq!(running.finish().status, 128 + 15);
     }
+}
+
+/// A container that only holds, and sessions that enter it from outside.
+#[test]
+fn a_hundred_thousand_orphans_of_sessions_leave_none() {
+    if !is_root() {
+        return skip("only root can enter another PID namespace");
+    }
+    let mut running = Scenario::container().options("-P --drain 5s").start();
+    let pid = running.init.0.to_string();
+    wait_until("firstmate", || running.init.status("Name") == "firstmate");
+    let enter = |steps: &str| {
+        let mut session = clean(&probe());
+        session.args(["join", &pid]).args(steps.split(' ')).stdout(Stdio::null());
+        session.spawn().expect("the probe runs")
+    };
+    for turn in 0..50 {
+        let mut session = enter("orphans 2000");
+        assert!(session.wait().expect("a child").success());
+        if turn == 0 {
+            // They were in its namespace.
+            let mut next = enter("forever");
+            let entered = Process(i32::try_from(next.id()).expect("a pid")).child();
+            assert!(entered.inner_pid() > 2000, "{}", entered.inner_pid());
+            entered.signal(libc::SIGKILL);
+            next.wait().expect("a child");
+        }
+    }
+    wait_until("the last zombie", || running.init.zombies() == 0);
+    assert_eq!(running.init.children(), []);
+    running.signal(libc::SIGTERM);
+    assert_eq!(running.exit_status(), 0);
 }
 
 #[test]

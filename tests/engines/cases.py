@@ -1,11 +1,12 @@
 """What must hold in every engine. The containers run the probe, tests/probe.rs, or busybox."""
 
 import shlex
+import time
 from dataclasses import dataclass
 from typing import Callable
 
 from client import Client
-from engine import Container, Engine
+from engine import LIMIT, Container, Engine
 
 
 @dataclass
@@ -176,6 +177,34 @@ echo zombies: $zombies
 @in_all
 def no_zombie_is_left_of_many_orphans(engine):
     expect(finish(engine, shell(COUNT_ZOMBIES)), 0, "zombies: 0\n")
+
+
+def enter(engine, running, command) -> str:
+    """A session in a container that says nothing when it has started; what it printed."""
+    deadline = time.monotonic() + LIMIT
+    while True:
+        with running.exec(command) as session:
+            finished = session.finish()
+        if finished.status == 0:
+            return finished.output
+        assert time.monotonic() < deadline, finished
+        time.sleep(0.1)
+
+
+@case
+def a_container_that_only_holds(engine):
+    """In place of `sleep infinity`: sessions enter it, and what they leave is reaped, asked at the stop, and has its time."""
+    for leaves in (True, False):
+        with engine.run(Container([], {"pause": True, "drain": "30s"})) as running:
+            assert "zombies: 0\n" in enter(engine, running, shell(COUNT_ZOMBIES))
+            if leaves:
+                # It outlives its session.
+                enter(engine, running, shell("probe block-all session '[' until 15 sleep-ms 500 ']' exit 0 </dev/null >/dev/null 2>&1"))
+            began = time.monotonic()
+            running.stop(60)
+            took = time.monotonic() - began
+            expect(running.finish(), 0)
+        assert (0.5 if leaves else 0) <= took < 20, took
 
 
 @in_all

@@ -7,7 +7,7 @@ import time
 
 import examples
 import toolchain
-from cases import LEAVES_ONE, case, expect, probe, shell
+from cases import LEAVES_ONE, a_container_that_only_holds, case, expect, probe, shell
 from engine import LIMIT, Container, call
 from kubernetes import manifest
 from programs import ROOT
@@ -203,6 +203,7 @@ OF_AN_ENTRY_POINT = (
     an_image_from_scratch_needs_firstmate_and_a_program_only,
     the_example_of_a_pause_image_holds_until_it_is_stopped,
     run_init_takes_the_program_of_the_flag_init_path,
+    a_container_that_only_holds,
     of_two_inits_the_images_takes_the_place_of_the_engines,
     the_log_and_the_termination_message_outlive_the_engines_sigkill,
     *OF_AN_INIT,

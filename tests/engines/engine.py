@@ -41,6 +41,8 @@ class Container:
     memory_limit: int | None = None
     # "own", "host", or a running container whose PID namespace to join.
     pid_namespace: str | Running = "own"
+    # In one of its own, where its root is nobody outside. Only plain bundles have it.
+    user_namespace: bool = False
 
     def arguments(self) -> list[str]:
         """The whole command line, where firstmate is the image's entry point."""

@@ -1,5 +1,6 @@
 """What the kubelet does with a pod's specification, as far as the examples need it. A field that is not done here is an error."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,9 +39,14 @@ class Applied:
         self.place = engine.place / f"{self.pod.name}.volumes"
         self.place.mkdir()
         for volume in spec.get("volumes", []):
-            assert volume["emptyDir"] == {}
             self.file(volume["name"]).mkdir()
             self.file(volume["name"]).chmod(0o777)
+            if image := volume.get("image"):
+                # What it means: no engine here has it.
+                assert image["reference"].startswith("firstmate:")
+                shutil.copy(engine.image.firstmate, self.file(volume["name"]) / "firstmate")
+            else:
+                assert volume["emptyDir"] == {}
         self.containers = {}
 
     def __enter__(self):

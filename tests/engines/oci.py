@@ -32,7 +32,10 @@ class OciEngine(Engine):
     def bundle(self, container: Container, name: str) -> Path:
         bundle = self.place / name
         bundle.mkdir()
-        (bundle / "config.json").write_text(json.dumps(self.config(container, self.image.copy(bundle / "root"), name)))
+        root = self.image.copy(bundle / "root")
+        if container.user_namespace:
+            call("chown", "-R", f"{ROOT_OUTSIDE}:{ROOT_OUTSIDE}", root)
+        (bundle / "config.json").write_text(json.dumps(self.config(container, root, name)))
         return bundle
 
     def config(self, container, root, name) -> dict:
@@ -50,6 +53,11 @@ class OciEngine(Engine):
             resources["pids"] = {"limit": container.pids_limit}
         if container.memory_limit:
             resources["memory"] = {"limit": container.memory_limit, "swap": container.memory_limit}
+        mappings = {}
+        if container.user_namespace:
+            namespaces.append({"type": "user"})
+            mapping = [{"containerID": 0, "hostID": ROOT_OUTSIDE, "size": 65536}]
+            mappings = {"uidMappings": mapping, "gidMappings": mapping}
         environment = {"PATH": "/bin:/sbin", "TERM": "xterm"} | container.env
         return {
             "ociVersion": "1.0.2",
@@ -71,9 +79,12 @@ class OciEngine(Engine):
                 mount("cgroup", "/sys/fs/cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", "ro"),
                 mount("devpts", "/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"),
             ],
-            "linux": {"cgroupsPath": f"/{self.cgroup}/{name}", "resources": resources, "namespaces": namespaces},
+            "linux": {"cgroupsPath": f"/{self.cgroup}/{name}", "resources": resources, "namespaces": namespaces} | mappings,
         }
 
+
+# Of a user namespace.
+ROOT_OUTSIDE = 100000
 
 # Docker's.
 DEFAULT_CAPABILITIES = [

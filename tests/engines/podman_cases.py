@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import examples
-from cases import COUNT_ZOMBIES, LEAVES_ONE, case, expect, probe, shell
+from cases import COUNT_ZOMBIES, LEAVES_ONE, a_container_that_only_holds, case, expect, probe, shell
 from engine import call
 from run_cli import IMAGE, RunContainer
 
@@ -109,4 +109,9 @@ def sections(text) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-ALL = (a_pod_that_firstmate_holds_by_the_example_of_containers_conf, the_init_by_the_example_of_containers_conf, the_example_of_a_quadlet)
+ALL = (
+    a_container_that_only_holds,
+    a_pod_that_firstmate_holds_by_the_example_of_containers_conf,
+    the_init_by_the_example_of_containers_conf,
+    the_example_of_a_quadlet,
+)

@@ -1,16 +1,23 @@
 """firstmate-oci as the runtime: images that know nothing of firstmate have it as their init, and its options in variables."""
 
 import json
+import re
+import shlex
 import shutil
+import subprocess
 import threading
 from dataclasses import replace
 
 import examples
 import gvisor
+from cases import LEAVES_ONE, case, expect, probe, shell
 from containerd import Containerd
 from crun import Crun
 from docker import Docker
+from engine import LIMIT, Container
 from gvisor import Gvisor
+from kubernetes import Applied
+from oci import ROOT_OUTSIDE
 from podman import Podman
 from run_cli import IMAGE
 from runc import Runc
@@ -47,8 +54,48 @@ class Bundles:
         return config
 
 
+@case
+def in_a_user_namespace_it_is_the_init_too(engine):
+    command = shell(f"head -c 18 /proc/1/cmdline; cat /proc/self/uid_map; exec {shlex.join(probe(*LEAVES_ONE))}")
+    with engine.run(Container(command, user_namespace=True)) as running:
+        text = running.wait_for("ready")
+        assert "/dev/.firstmate\0--" in text and str(ROOT_OUTSIDE) in text, text
+        running.stop(30)
+        expect(running.finish(), 5, "saved")
+
+
+@case
+def what_is_mounted_cannot_be_written_to(engine):
+    script = "grep -o ' /dev/.firstmate [^ ]*' /proc/mounts || grep ' /dev/.firstmate ' /proc/self/mountinfo; : >/dev/.firstmate; echo written $?"
+    with engine.run(Container(shell(script))) as running:
+        finished = running.finish()
+    assert "Read-only file system" in finished.output and "written 0" not in finished.output, finished
+
+
+@case
+def checkpoint_and_restore_are_answered_by_the_real_one(engine):
+    through, *options = engine.runtime
+    real = shutil.which(engine.real)
+    with engine.run(Container(probe("say ready", "forever"))) as running:
+        running.wait_for("ready")
+        for words in (["checkpoint", "--image-path", engine.place / "image", running.id], ["restore", "--bundle", "/nowhere", "none"]):
+            answers = []
+            for program in (real, through):
+                ended = subprocess.run([program, *options, *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT)
+                # The time of the log line.
+                answers.append((ended.returncode, re.sub(r'time="[^"]*"|\d\S*Z', "", ended.stdout + ended.stderr)))
+            assert answers[0] == answers[1] and answers[0][0] != 0, answers
+        running.signal(9)
+        running.finish()
+
+
+OF_BUNDLES = (in_a_user_namespace_it_is_the_init_too, what_is_mounted_cannot_be_written_to, checkpoint_and_restore_are_answered_by_the_real_one)
+
+
 class RuncRuntime(Bundles, Runc):
     name = "runc-runtime"
+    real = "runc"
+    own_cases = OF_BUNDLES
 
     @property
     def runtime(self):
@@ -60,6 +107,8 @@ class RuncRuntime(Bundles, Runc):
 
 class CrunRuntime(Bundles, Crun):
     name = "crun-runtime"
+    real = "crun"
+    own_cases = OF_BUNDLES
     in_each_run = False
 
     @property
@@ -114,11 +163,46 @@ class PodmanRuntime(Podman):
         return [*super().client, "--runtime", str(runtime(self, "crun"))]
 
 
+@case
+def one_manifest_with_three_images_that_know_nothing_of_it(engine):
+    """Without the runtime class nothing of it, with the class all: the drain, the reasons, the reaping."""
+    spec = {
+        "terminationGracePeriodSeconds": 30,
+        "containers": [
+            {"name": "drains", "image": "my-worker:1", "command": ["my-app", "--work"]},
+            {"name": "dies", "image": "my-worker:1", "command": shell("echo ready; kill -SEGV $$")},
+            {"name": "orphans", "image": "my-worker:1", "command": probe("orphans 200", "say ready", "forever")},
+        ],
+    }
+    for container in spec["containers"]:
+        container["env"] = [{"name": "FIRSTMATE_TERMINATION_MESSAGE", "value": "yes"}]
+    found = {}
+    for handler in ("", "firstmate"):
+        engine.runtime_handler = handler
+        try:
+            with Applied(engine, spec) as pod:
+                pod.containers["drains"].wait_for("ready --work")
+                died = pod.containers["dies"].finish()
+                orphans = pod.containers["orphans"]
+                orphans.wait_for("ready")
+                zombies = engine.cri.call("ExecSync", container_id=orphans.id, cmd=shell("cat /proc/[0-9]*/status"), timeout=LIMIT)
+                orphans.stop(1)
+                pod.delete()
+                drained = pod.containers["drains"].finish()
+                found[handler] = ("saved" in drained.output, died.status, pod.message("dies"), zombies.stdout.count(b"Z (zombie)"))
+        finally:
+            engine.runtime_handler = "firstmate"
+    # The signal does nothing to a PID 1 that does not handle it.
+    assert found[""] == (False, 0, "", 200), found
+    drained, status, message, zombies = found["firstmate"]
+    assert (drained, status, zombies) == (True, 139, 0) and "SIGSEGV" in message, found
+
+
 class ContainerdRuntime(Containerd):
     """As the runtime class of the examples."""
 
     name = "containerd-runtime"
-    own_cases = ()
+    own_cases = (one_manifest_with_three_images_that_know_nothing_of_it,)
     runtime_handler = "firstmate"
 
     def extra_settings(self):

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -56,6 +57,84 @@ fn links_lead_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// The blocks of code of a document, each with its language.
+fn blocks(text: &str) -> Vec<(&str, String)> {
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(language) = line.trim_start().strip_prefix("```") {
+            let block = lines.by_ref().take_while(|line| line.trim_start() != "```");
+            found.push((language, block.map(|line| [line, "\n"].concat()).collect()));
+        }
+    }
+    found
+}
+
+/// The lists of strings in a block, such as an `ENTRYPOINT` or a `command:` has.
+fn lists(block: &str) -> Vec<Vec<String>> {
+    let list = |line: &str| serde_json::from_str(line.get(line.find('[')?..)?).ok();
+    block.lines().filter_map(list).collect()
+}
+
+/// What firstmate says to these words, the name of a program first, if it does not take them.
+fn refused(words: &[String]) -> Option<String> {
+    let (program, rest) = words.split_first()?;
+    let holds = rest.iter().any(|word| ["-P", "--install"].contains(&word.as_str()));
+    if Path::new(program).file_name()? != "firstmate" || holds {
+        return None;
+    }
+    let mut firstmate = Command::new(env!("CARGO_BIN_EXE_firstmate"));
+    firstmate.arg("--explain").args(rest);
+    if rest.last().is_some_and(|last| last == "--") {
+        firstmate.arg("true");
+    }
+    let output = firstmate.output().unwrap();
+    (!output.status.success()).then(|| String::from_utf8(output.stderr).unwrap())
+}
+
+/// What is wrong with a block, and the command lines of firstmate in it.
+fn check(language: &str, block: &str) -> (Option<String>, Vec<Vec<String>>) {
+    match language {
+        "sh" => {
+            let output = Command::new("sh").args(["-n", "-c", block]).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            let lines = block.lines().filter(|line| line.starts_with("firstmate "));
+            ((!output.status.success()).then_some(said), lines.filter_map(shlex::split).collect())
+        }
+        "dockerfile" | "yaml" => (None, lists(block)),
+        "json" => {
+            let value: Result<serde_json::Value, _> = serde_json::from_str(block);
+            (value.err().map(|error| error.to_string()), Vec::new())
+        }
+        "text" | "ini" | "rust" => (None, Vec::new()),
+        other => (Some(format!("a block of {other:?}")), Vec::new()),
+    }
+}
+
+#[test]
+fn each_block_is_what_it_says_it_is_and_firstmate_takes_its_command_lines() {
+    let (mut wrong, mut blocks_checked, mut lines_checked) = (Vec::new(), 0, 0);
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for (language, block) in blocks(&text) {
+            blocks_checked += 1;
+            let (problem, lines) = check(language, &block);
+            lines_checked += lines.len();
+            let problems = problem.into_iter().chain(lines.iter().filter_map(|line| refused(line)));
+            wrong.extend(problems.map(|why| format!("{}: {why}: {block}", document.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    println!("{blocks_checked} blocks, {lines_checked} command lines in them");
+    assert!(blocks_checked > 30 && lines_checked > 25, "{blocks_checked} {lines_checked}");
+}
+
+#[test]
+fn the_readme_is_short() {
+    let lines = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap().lines().count();
+    assert!(lines <= 200, "{lines} lines");
 }
 
 #[test]

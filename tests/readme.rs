@@ -1,4 +1,4 @@
-//! The README's table of why a container ended, compared with the log, the termination message and
+//! The table of docs/logs.md of why a container ended, compared with the log, the termination message and
 //! the exit status of each end.
 
 use std::fs;
@@ -139,7 +139,7 @@ fn quoted(cell: &str) -> Vec<String> {
 /// The rows of the table: what happened, the lines of the log and of the termination message, and
 /// the exit status.
 fn rows() -> Vec<(&'static str, Vec<String>, Vec<String>, &'static str)> {
-    let chapter = include_str!("../README.md")
+    let chapter = include_str!("../docs/logs.md")
         .split("\n## Why it ended\n")
         .nth(1)
         .and_then(|rest| rest.split("\n##").next());
@@ -158,7 +158,7 @@ fn rows() -> Vec<(&'static str, Vec<String>, Vec<String>, &'static str)> {
 }
 
 #[test]
-fn the_readme_has_the_log_and_the_termination_message_of_each_end() {
+fn the_table_has_the_log_and_the_termination_message_of_each_end() {
     let directory = Directory::new();
     let in_directory = |text: &str| {
         text.replace("DIR", &directory.path().display().to_string())
@@ -198,7 +198,7 @@ fn the_readme_has_the_log_and_the_termination_message_of_each_end() {
         let finished = running.finish();
         assert_eq!(finished.status, end.status, "{}: {finished:?}", end.row);
         assert!(*status == "its own" || *status == end.status.to_string(), "{}: {status}", end.row);
-        // What differs between the README and here.
+        // What differs between the table and here.
         let as_there = |line: &str| {
             let path = directory.path().display().to_string();
             let searched = format!("{path:?}");

@@ -37,6 +37,20 @@ def dockerfile_example_builds_without_a_network_and_its_image_works(engine):
     added = layers(engine, "example")[len(layers(engine, "base")) :]
     assert len(added) == 1, f"firstmate is one layer on top of the base, not {added}"
 
+    # The block of the README, as it stands there.
+    context = engine.place / "readme"
+    context.mkdir()
+    [block] = [block for block in (ROOT / "README.md").read_text().split("```") if block.startswith("dockerfile\n")]
+    (context / "Dockerfile").write_text(block.removeprefix("dockerfile\n"))
+    # The names that it has for them.
+    engine.docker("tag", "example", "firstmate")
+    engine.build("--tag", "debian:bookworm-slim", application_image_context(engine, "base-with-app", "base"))
+    engine.build("--network=none", "--tag", "readme", context)
+    with engine.run_image("readme") as running:
+        running.wait_for("ready --serve")
+        running.stop(30)
+        expect(running.finish(), 0, "saved")
+
     # A source that cannot be compiled: the build goes far enough to show what it begins with.
     changed = engine.place / "changed"
     shutil.copytree(ROOT, changed, ignore=shutil.ignore_patterns(".git", "target"))
@@ -144,12 +158,17 @@ def the_example_for_compose_runs_and_stops(engine):
 
 
 def application_image(engine, name, base):
-    context = engine.place / base.replace("/", "-")
+    engine.build("--tag", name, application_image_context(engine, base.replace("/", "-"), base))
+
+
+def application_image_context(engine, place, base):
+    """A folder with a Dockerfile that adds the application to this image."""
+    context = engine.place / place
     context.mkdir()
     (context / "my-app").write_text(examples.APPLICATION)
     (context / "my-app").chmod(0o755)
     (context / "Dockerfile").write_text(f"FROM {base}\nCOPY my-app /bin/\n")
-    engine.build("--tag", name, context)
+    return context
 
 
 def wait_until(condition, explain):

@@ -1,4 +1,4 @@
-"""The recipes of the README, each on the program that it is for; and what happens without it, where that shows what it is worth."""
+"""The recipes of docs/, each on the program that it is for; and what happens without it, where that shows what it is worth."""
 
 import shlex
 import subprocess

@@ -414,3 +414,52 @@ impl Default for FailureStatuses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_role_means() {
+        // Beside the main command, watched, and a job of a shell above.
+        for (role, meaning) in [
+            (Role::Main, [true, true, true]),
+            (Role::With { watched: true }, [true, true, false]),
+            (Role::With { watched: false }, [true, false, false]),
+            (Role::Before, [false, false, true]),
+            (Role::After, [false, false, true]),
+            (Role::Stop, [false, false, false]),
+        ] {
+            assert_eq!([role.is_beside(), role.is_watched(), role.is_job()], meaning, "{role:?}");
+        }
+    }
+
+    #[test]
+    fn who_only_holds_has_no_command_and_drains_nobody() {
+        let config = Config::hold();
+        assert_eq!((config.commands.len(), config.policy.drain), (0, Some(Duration::ZERO)));
+        assert_eq!(config.policy.exit_when, Policy::default().exit_when);
+    }
+
+    #[test]
+    fn a_user_is_shown_as_it_was_given() {
+        let name = NameOrId::Name("app".to_owned());
+        let user = |user: &NameOrId, group| UserSpec { user: user.clone(), group }.to_string();
+        assert_eq!(user(&name, None), "app");
+        assert_eq!(user(&NameOrId::Id(1000), Some(name)), "1000:app");
+    }
+
+    #[test]
+    fn what_a_given_time_leaves_is_shared_by_the_drain_and_what_comes_after() {
+        let fitted = |after| {
+            let mut policy = Policy {
+                kill_after: Some(Duration::from_secs(8)),
+                kill_after_is_given: true,
+                ..Policy::default()
+            };
+            policy.fit_into(Duration::from_secs(10), after).map(|()| policy.drain)
+        };
+        assert_eq!(fitted(false), Ok(Some(Duration::from_secs(1))));
+        assert_eq!(fitted(true), Ok(Some(Duration::from_millis(500))));
+    }
+}

@@ -154,3 +154,22 @@ impl fmt::Debug for Name {
         fmt::Debug::fmt(&*self.text(), f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_is_positive() {
+        assert_eq!([-1, 0].map(Pid::from_raw), [None; 2]);
+        assert_eq!(Pid::from_raw(1), Some(Pid::INIT));
+        assert_eq!(format!("{0} {0:?}", Pid::INIT), "1 1");
+    }
+
+    #[test]
+    fn a_name_ends_at_its_first_null_byte() {
+        let mut name = Name::default();
+        name.0[..4].copy_from_slice(b"a\0bc");
+        assert_eq!(format!("{name} {name:?}"), r#"a "a""#);
+    }
+}

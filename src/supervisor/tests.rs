@@ -514,3 +514,39 @@ fn a_term_group_at_exit_goes_to_the_group_of_a_child_that_has_ended() {
     assert_eq!(story.ends(), [Action::ReclaimTerminal, to_group(QUIT)]);
     assert_eq!(story.on(Event::ChildrenLeft { died: false }), [finish(4)]);
 }
+
+#[test]
+fn whether_a_drain_asks_anybody() {
+    let drains = |drain: Option<u64>, drain_is_given, ask_with| {
+        let drain = drain.map(seconds);
+        let policy = Policy { drain, drain_is_given, ask_with, ..Policy::default() };
+        Story::new(policy, JobControl::Absent).0.drains()
+    };
+    assert!(drains(Some(5), false, AskWith::Default) && drains(None, true, AskWith::Default));
+    assert!(drains(Some(5), true, AskWith::Signal(Signal::INT)));
+    assert!(!drains(Some(0), true, AskWith::Default) && !drains(Some(5), true, AskWith::Nothing));
+    assert!(!drains(Some(0), true, AskWith::Nothing));
+}
+
+#[test]
+fn a_command_is_known_by_its_pid_until_it_is_reaped() {
+    let mut story = Story::new(Policy::default(), JobControl::Absent);
+    let other = Pid::from_raw(8).unwrap();
+    assert_eq!((story.0.pid(super::MAIN), story.0.pid(1)), (Some(MAIN), None));
+    assert!(story.0.is_command(MAIN) && !story.0.is_command(other));
+    story.on(Event::Reaped(MAIN, Termination::Exited(0)));
+    assert!(story.0.pid(super::MAIN).is_none() && !story.0.is_command(MAIN));
+}
+
+#[test]
+fn a_stop_for_the_terminals_sake_is_the_kernels_or_the_commands() {
+    for signal in [Signal::TTIN, Signal::TTOU] {
+        let mut story = Story::new(Policy::default(), JobControl::Above);
+        let of_kernel = Received { from: Sender::Kernel, ..signal.into() };
+        assert_eq!(story.on(Event::Signaled(of_kernel)), [Action::ShareTerminal]);
+        assert_eq!(story.signal(signal), [Action::Send(Target::Process(MAIN), signal.into())]);
+        let typed = Received { from: Sender::Kernel, ..Signal::WINCH.into() };
+        let forwarded = [Action::Send(Target::Process(MAIN), typed)];
+        assert_eq!(story.on(Event::Signaled(typed)), forwarded);
+    }
+}

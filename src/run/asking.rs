@@ -48,6 +48,8 @@ pub(super) struct Asking {
     has_looked: bool,
     /// A signal went to a whole group or to everyone: it may have reached who remains.
     asked_many: bool,
+    /// More die than can be reaped: a look would keep a signal waiting, and tell of the dead.
+    pub(super) is_in_storm: bool,
 }
 
 /// A signal by which some are to exit.
@@ -87,6 +89,7 @@ impl Asking {
             missed: None,
             has_looked: false,
             asked_many: false,
+            is_in_storm: false,
         }
     }
 
@@ -189,7 +192,8 @@ impl Asking {
     /// All processes but us; what they would do with signals only of those that are asked, and of
     /// their descendants. The signal waits for this, so it must not take long.
     fn look_before(&self, sent: &Sent) -> nix::Result<Vec<Process>> {
-        let until = clock::monotonic().ok_or(Errno::ETIMEDOUT)?.saturating_add(LONGEST_LOOK);
+        let now = clock::monotonic().filter(|_| !self.is_in_storm).ok_or(Errno::ETIMEDOUT)?;
+        let until = now.saturating_add(LONGEST_LOOK);
         let concerned = |look: &[Process]| charges::with_descendants(look, |one| sent.is_for(one));
         let look = self.broadcast.look_closely(until, concerned)?;
         has_room_for(look.len()).then_some(look).ok_or(Errno::ENOMEM)

@@ -136,6 +136,11 @@ impl Effects {
         self.has_killed_remaining
     }
 
+    /// More have died than one turn reaps.
+    pub(super) fn deaths_are_endless(&mut self, are: bool) {
+        self.asking.is_in_storm = are;
+    }
+
     /// What else to wait for.
     pub(super) fn beside(&self) -> Beside<'_> {
         Beside { memory: self.memory.events(), exec: self.commands.exec() }

@@ -16,8 +16,8 @@ use crate::sys::clock;
 use crate::sys::reap::{self, Reap};
 use crate::sys::signals::SignalReceiver;
 
-/// How many children one turn reaps.
-const MOST_REAPED: usize = 64;
+/// How many children one turn reaps: in a fork storm each may take milliseconds.
+const MOST_REAPED: usize = 32;
 
 /// The same when all that remain are being killed: another round passes by those that are dead, and
 /// those that fork must not win by that.
@@ -124,6 +124,7 @@ impl<'signals> Loop<'signals> {
     fn reap(&mut self) -> Option<Duration> {
         let mut died = false;
         let most = if self.effects.kills_remaining() { MOST_REAPED_OF_KILLED } else { MOST_REAPED };
+        self.effects.deaths_are_endless(false);
         for _ in 0..most {
             match reap::next() {
                 Ok(Reap::Ended(pid, termination)) => {
@@ -150,6 +151,7 @@ impl<'signals> Loop<'signals> {
                 }
             }
         }
+        self.effects.deaths_are_endless(true);
         // Their ends must not wait behind those of others.
         died |= self.reap_commands();
         self.feed(Event::ChildrenLeft { died });

@@ -349,6 +349,8 @@ static int hold(char **command) {
         pid_t ended = waitpid(-1, &status, 0);
         if (ended == started) {
             note("gone %d", status);
+            // Whoever was killed by the last signal dies in a moment.
+            usleep(100000);
             name_the_rest();
             return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
         }

@@ -271,6 +271,14 @@ class Look:
         return any(line.event == "sent" and line.values[0] == 19 and line.values[1] in pids
                    for lines in self.run.lines.values() for line in lines)
 
+    def asks_main(self, beside) -> float:
+        """When the end of a command beside the main one may have asked that to exit."""
+        if self.program.exit_when == "main":
+            return float("inf")
+        record = self.record(beside.id)
+        # Whoever has no record was killed by a signal, and nobody knows when.
+        return record[0] - 0.1 if record else float("-inf")
+
     def others(self):
         """A signal that is no stop signal reaches the main command alone, each once."""
         program = self.program
@@ -294,7 +302,7 @@ class Look:
                 ready = self.ready(program.main.id)
                 # What is pending together comes in the order of its numbers.
                 until = min(last[0] - 0.3 if last else self.first_stop - 0.1,
-                            self.deadly(program.main) - 0.1)
+                            self.deadly(program.main) - 0.1, *map(self.asks_main, program.beside))
                 sure = [at for at, _ in sent if ready is not None and ready < at < until]
                 # One of a kind is pending once.
                 if number < REAL_TIME:

@@ -294,6 +294,9 @@ class Look:
                         and id in (one.id for one in program.main.group())):
                     # A session's terminal hangs up, or an interactive shell is asked by SIGHUP.
                     allowed = 1 if number == 1 and program.has_terminal else 0
+                    # What runs before or after the main command has its place at the terminal.
+                    if number == 28 and id in (one.id for one in (program.before, program.after) if one):
+                        allowed = len(sent)
                 if count > allowed and not (number == 1 and program.has_terminal):
                     yield f"process {id} got signal {number} {count} times, not {allowed}"
             if number in program.main.noted and number not in program.main.caught:

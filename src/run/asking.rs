@@ -194,9 +194,11 @@ impl Asking {
     fn look_before(&self, sent: &Sent) -> nix::Result<Vec<Process>> {
         let now = clock::monotonic().filter(|_| !self.is_in_storm).ok_or(Errno::ETIMEDOUT)?;
         let until = now.saturating_add(LONGEST_LOOK);
-        let concerned = |look: &[Process]| charges::with_descendants(look, |one| sent.is_for(one));
-        let look = self.broadcast.look_closely(until, concerned)?;
-        has_room_for(look.len()).then_some(look).ok_or(Errno::ENOMEM)
+        self.broadcast.look_closely(until, |look| {
+            let concerned = || charges::with_descendants(look, |one| sent.is_for(one));
+            // That must not fail, nor what is made of the look after that.
+            has_room_for(look.len()).then(concerned).ok_or(Errno::ENOMEM)
+        })
     }
 
     /// All processes but us, if there is memory for what is made of them: that must not fail.

@@ -84,14 +84,14 @@ impl Broadcast {
     /// by their pids; only until this monotonic time.
     ///
     /// # Errors
-    /// As [`Broadcast::look`]; `ETIMEDOUT` where it takes longer.
+    /// As [`Broadcast::look`], and those of `concerned`; `ETIMEDOUT` where it takes longer.
     pub fn look_closely(
         &self,
         until: Duration,
-        concerned: impl FnOnce(&[Process]) -> BTreeSet<i32>,
+        concerned: impl FnOnce(&[Process]) -> nix::Result<BTreeSet<i32>>,
     ) -> nix::Result<Vec<Process>> {
         let mut look = self.look_until(Some(until), Detail::Existence)?;
-        let concerned = concerned(&look);
+        let concerned = concerned(&look)?;
         let mut concerned =
             look.iter_mut().filter(|process| concerned.contains(&process.pid.as_raw()));
         descriptors::with_spare(|| {

@@ -1,5 +1,5 @@
-//! The table of docs/logs.md of why a container ended, compared with the log, the termination message and
-//! the exit status of each end.
+//! The table of docs/logs.md of why a container ended, compared with the log, the termination
+//! message and the exit status of each end.
 
 use std::fs;
 

@@ -28,8 +28,8 @@ pub(super) fn drop_all() -> nix::Result<()> {
 pub fn keep_for_signals() -> nix::Result<()> {
     let mut sets: Sets = [[0; 3]; 2];
     let mut header = HEADER;
-    // SAFETY: capget(2) writes two structures of this size, and to the header where it does not know
-    // its version.
+    // SAFETY: capget(2) writes two structures of this size, and to the header where it does not
+    // know its version.
     check(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) })?;
     let [[effective, permitted, _], _] = sets;
     let kept = 1 << KILL | 1 << SYS_PTRACE;
